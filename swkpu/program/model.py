@@ -1,0 +1,473 @@
+"""The KPU program as values: what the compiler emits, a `.kpu` file stores and the simulator runs.
+
+A program is a list of *streams*, one per engine, of *commands* over *tensor maps*, with *fabric programs*
+that say what recurrence the tiles execute. Nothing here knows how a program was made.
+
+Every field's type annotation is also its wire type: `codec.py` derives the encoder, the decoder and the
+assembly text from these dataclasses, so there is one table of commands and this is it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import prod
+from typing import Any, ClassVar
+
+MAX_RANK = 7
+"""Dims of a tensor map: six of the tensor and one for the slot of a multiple buffer."""
+MAX_SEMAPHORE_OPS = 4
+
+
+class Space(IntEnum):
+    DRAM = 0
+    L2 = 1
+    L1 = 2
+
+
+class DType(IntEnum):
+    """Storage types. `bits` is the storage size of one element."""
+
+    I4 = 0
+    I8 = 1
+    I32 = 2
+    F16 = 3
+    BF16 = 4
+    F32 = 5
+    I1 = 6
+    I64 = 7
+
+    @property
+    def bits(self) -> int:
+        return {0: 4, 1: 8, 2: 32, 3: 16, 4: 16, 5: 32, 6: 8, 7: 64}[self.value]
+
+    @property
+    def bytes(self) -> int:
+        return max(self.bits // 8, 1)
+
+    @property
+    def is_float(self) -> bool:
+        return self in (DType.F16, DType.BF16, DType.F32)
+
+
+class Engine(IntEnum):
+    """Engine kinds. `dma_*` exist once; the others once per tile group."""
+
+    DMA_IN = 0
+    DMA_OUT = 1
+    BM_IN = 2
+    BM_OUT = 3
+    FABRIC = 4
+
+
+@dataclass(frozen=True)
+class TensorMap:
+    """A block-addressable N-D view of memory.
+
+    The element at logical coordinate `c` (0 <= c[d] < extents[d]) is at byte
+    `base + sum((c[d] mod moduli[d]) * strides[d])`. Reads outside the extents give `pad`; writes outside are
+    dropped. `strides` are in bytes. `buffer` names the allocation the map is a view of: every map of a buffer
+    carries the same number, and the simulator reports reads of another buffer's bytes.
+    """
+
+    space: Space
+    base: int
+    dtype: DType
+    extents: tuple[int, ...]
+    strides: tuple[int, ...]
+    moduli: tuple[int, ...]
+    pad: float
+    buffer: int
+
+    @property
+    def rank(self) -> int:
+        return len(self.extents)
+
+    @property
+    def end(self) -> int:
+        """One past the last byte that the map can address."""
+        if any(e == 0 for e in self.extents):
+            return self.base
+        last = sum((min(e, m) - 1) * s for e, m, s in zip(self.extents, self.moduli, self.strides))
+        return self.base + last + self.dtype.bytes
+
+
+@dataclass(frozen=True)
+class Coord:
+    """`const + sum(coef * counter of the enclosing loop at that depth) + tiles · (t0, t1)`.
+
+    Depth 0 is the outermost loop around the command in its own stream.
+    """
+
+    const: int = 0
+    loops: tuple[tuple[int, int], ...] = ()
+    tiles: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One side of a transfer: a map, where the box starts, and which map dim each box dim walks, in what step."""
+
+    map: int
+    start: tuple[Coord, ...]
+    axes: tuple[int, ...]
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An operand of `exec`: the L1 map and the coordinate of the block's origin, one per map dim."""
+
+    map: int
+    start: tuple[Coord, ...]
+
+
+@dataclass(frozen=True)
+class TileRange:
+    """Tiles `first + t0 * n1 + t1` of a group, 0 <= t0 < n0, 0 <= t1 < n1."""
+
+    group: int
+    first: int
+    n0: int
+    n1: int
+
+    @property
+    def count(self) -> int:
+        return self.n0 * self.n1
+
+
+@dataclass(frozen=True)
+class SemOp:
+    semaphore: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Domain dim `dim` of an exec has at most `limit - start` points, where `start` is a coordinate."""
+
+    dim: int
+    start: Coord
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What every command carries: semaphores and the layer it serves.
+
+    A command waits for all of `acquire` before it starts and posts `release` when it is complete. A `loop`
+    acquires once on entry; an `end` releases once on exit, when every command of the loop is complete.
+    Commands of a stream complete in order.
+    """
+
+    opcode: ClassVar[int]
+    mnemonic: ClassVar[str]
+    engines: ClassVar[tuple[Engine, ...]]
+
+    acquire: tuple[SemOp, ...] = ()
+    release: tuple[SemOp, ...] = ()
+    layer: int = 0
+
+
+ALL = tuple(Engine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load(Command):
+    """DRAM to L2."""
+
+    opcode = 0x10
+    mnemonic = "load"
+    engines = (Engine.DMA_IN,)
+
+    src: Block
+    dst: Block
+    box: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store(Command):
+    """L2 to DRAM."""
+
+    opcode = 0x11
+    mnemonic = "store"
+    engines = (Engine.DMA_OUT,)
+
+    src: Block
+    dst: Block
+    box: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push(Command):
+    """L2 to the L1 of a tile range. A tile coordinate with coefficient 0 in `src` is a multicast along it."""
+
+    opcode = 0x20
+    mnemonic = "push"
+    engines = (Engine.BM_IN,)
+
+    tiles: TileRange
+    src: Block
+    dst: Block
+    box: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull(Command):
+    """The L1 of a tile range to L2. Tiles write disjoint boxes."""
+
+    opcode = 0x21
+    mnemonic = "pull"
+    engines = (Engine.BM_OUT,)
+
+    tiles: TileRange
+    src: Block
+    dst: Block
+    box: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exec(Command):
+    """Run a fabric program over a box of its domain on every tile of a range.
+
+    `operands` are the fabric program's operands in order, then the result. The domain box has `box` points per dim,
+    cut down by `clips`. When `reduction_loops` is not 0 it is a mask of loop depths over which the reduction goes on:
+    the accumulator starts from zero when all those counters are 0, else from `accumulator`; the epilogue runs when all
+    are at their last value, else raw accumulators go to `accumulator`.
+    """
+
+    opcode = 0x30
+    mnemonic = "exec"
+    engines = (Engine.FABRIC,)
+
+    tiles: TileRange
+    fabric: int
+    operands: tuple[Operand, ...]
+    box: tuple[int, ...]
+    clips: tuple[Clip, ...] = ()
+    reduction_loops: int = 0
+    accumulator: Operand | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop(Command):
+    """Repeat what follows, up to the matching `end`, `count` times."""
+
+    opcode = 0x01
+    mnemonic = "loop"
+    engines = ALL
+
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class End(Command):
+    """Close the innermost loop."""
+
+    opcode = 0x02
+    mnemonic = "end"
+    engines = ALL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halt(Command):
+    """The last command of every stream."""
+
+    opcode = 0x00
+    mnemonic = "halt"
+    engines = ALL
+
+
+COMMANDS: tuple[type[Command], ...] = (Halt, Loop, End, Load, Store, Push, Pull, Exec)
+BY_OPCODE = {c.opcode: c for c in COMMANDS}
+Transfer = Load | Store | Push | Pull
+
+
+class Combiner(IntEnum):
+    NONE = 0
+    MAC = 1
+    ADD = 2
+    MAX = 3
+    MIN = 4
+
+
+class Dataflow(IntEnum):
+    """Which operand stays in the array: output, weight (operand 1) or input (operand 0)."""
+
+    OS = 0
+    WS = 1
+    IS = 2
+
+
+class MicroOpcode(IntEnum):
+    """Operations on the drained value; each is the `arith`/`math` op of the same name."""
+
+    CONSTANT = 0
+    ADDF = 1
+    SUBF = 2
+    MULF = 3
+    DIVF = 4
+    MAXIMUMF = 5
+    MINIMUMF = 6
+    NEGF = 7
+    ABSF = 8
+    EXP = 9
+    LOG = 10
+    SQRT = 11
+    RSQRT = 12
+    TANH = 13
+    ERF = 14
+    EXTF = 15
+    TRUNCF = 16
+    FLOOR = 17
+    CEIL = 18
+    POWF = 19
+    SIN = 20
+    COS = 21
+
+
+@dataclass(frozen=True)
+class MicroOp:
+    """`register[n] = opcode(register[args]...)`.
+
+    Registers count up: 0 is the accumulator (absent when the combiner is NONE), then the fabric program's epilogue
+    operands in order, then one per micro-op. `immediate` is the value of a CONSTANT.
+    """
+
+    opcode: MicroOpcode
+    dtype: DType
+    args: tuple[int, ...] = ()
+    immediate: float = 0.0
+
+
+@dataclass(frozen=True)
+class AffineExpr:
+    """`const + sum(coef * domain dim)`; terms are (dim, coef)."""
+
+    const: int
+    terms: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Access:
+    """How an operand is read (or the result written): one expression per trailing dim of its map."""
+
+    exprs: tuple[AffineExpr, ...]
+
+
+@dataclass(frozen=True)
+class FabricProgram:
+    """The machine form of one `df.recurrence` and its space-time mapping.
+
+    dims            names of the domain dims, parallel dims first
+    parallel        how many of them are parallel
+    accesses        one per input, then one per epilogue operand, then the result's
+    inputs          how many operands the combiner reads (MAC: 2; ADD, MAX, MIN: 1; NONE: 0)
+    acc_dtype       type of the accumulator
+    micro_ops       the epilogue; `result` is the register that is stored
+    rows, cols      domain dims that lie, flattened, on array rows and columns (contractions)
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    parallel: int
+    inputs: int
+    accesses: tuple[Access, ...]
+    combiner: Combiner
+    acc_dtype: DType
+    micro_ops: tuple[MicroOp, ...]
+    result: int
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    dataflow: Dataflow
+
+    @property
+    def epilogue_operands(self) -> int:
+        return len(self.accesses) - 1 - self.inputs
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The commands of one engine; `group` is the tile group's index, 0 for the DMA engines."""
+
+    engine: Engine
+    group: int
+    commands: tuple[Command, ...]
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """An input or output of the model: where it lives in DRAM and what the host sees."""
+
+    name: str
+    map: int
+    shape: tuple[int, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes that are in DRAM before the program starts: weights, biases, tables."""
+
+    address: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the reports know of a layer. `macs` is nominal: output points times reduction points, on nn after folding."""
+
+    name: str
+    op: str
+    source: str
+    macs: int
+    mac_type: str
+    compulsory_dram_bytes: int
+    estimated_cycles: int
+    tiling: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Facts about the compilation; nothing the machine needs."""
+
+    model: str
+    precision: str
+    batch: int
+    profile: str
+    compiler: str
+    compulsory_dram_bytes: int
+    estimated_cycles: int
+    weight_bytes: int
+    activation_bytes: int
+    peak_l1_bytes: int
+    peak_l2_bytes: int
+    peak_dram_bytes: int
+    output_tree: str = ""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A whole program. `constants` is the raw content that the segments index."""
+
+    target: str
+    target_digest: str
+    streams: tuple[Stream, ...]
+    maps: tuple[TensorMap, ...]
+    fabrics: tuple[FabricProgram, ...]
+    semaphores: tuple[int, ...]
+    segments: tuple[Segment, ...]
+    constants: memoryview | bytes
+    inputs: tuple[Symbol, ...]
+    outputs: tuple[Symbol, ...]
+    layers: tuple[Layer, ...]
+    metadata: Metadata
+
+    @property
+    def command_count(self) -> int:
+        return sum(len(s.commands) for s in self.streams)
+
+
+def box_points(box: tuple[int, ...]) -> int:
+    return prod(box)
