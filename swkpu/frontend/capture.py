@@ -1,0 +1,79 @@
+"""torch.export, with its many ways to fail told in one voice."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from swkpu.errors import ModelError
+from swkpu.frontend.names import user_frame_of
+
+
+def capture(model: nn.Module, example_inputs: tuple[Any, ...]) -> ExportedProgram:
+    """The model's graph for inputs of the example's shapes and types.
+
+    A model in train mode is put in eval mode, with a warning. Raises ModelError when torch cannot capture it.
+    """
+    inputs = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs)
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    if any(module.training for module in model.modules()):
+        warnings.warn(f"{type(model).__name__} is in train mode; it is put in eval mode to be compiled", stacklevel=2)
+        model.eval()
+    try:
+        with torch.no_grad(), _quiet():
+            return torch.export.export(model, inputs, strict=False)
+    except Exception as error:  # whatever the model's own code or torch raises
+        raise ModelError(_explain(model, inputs, error)) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch prints and logs what it then raises; we report it once, ourselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _explain(model: nn.Module, inputs: tuple[Any, ...], error: Exception) -> str:
+    file, line = user_frame_of(error)
+    where = f" at {file}:{line}" if line else ""
+    reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+    name = type(model).__name__
+    if _is_data_dependent(error):
+        return (
+            f"{name} has control flow that depends on tensor values{where}: {reason}\n"
+            "A KPU program does the same work for every input; use torch.where, or split the model there."
+        )
+    return (
+        f"torch.export could not capture {name} for inputs {describe(inputs)}{where}: {type(error).__name__}: {reason}\n"
+        "Check that the model runs on such inputs; code that leaves torch (numpy, item, print of values) cannot be captured."
+    )
+
+
+def _is_data_dependent(error: Exception) -> bool:
+    from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+    from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+    return isinstance(error, GuardOnDataDependentSymNode | DataDependentOutputException | DynamicOutputShapeException)
+
+
+def describe(inputs: tuple[Any, ...]) -> str:
+    """Types and shapes: "(float32[1, 3, 224, 224])"."""
+    parts = [
+        f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
+        for x in inputs
+    ]
+    return f"({', '.join(parts)})"

@@ -1,0 +1,307 @@
+"""An exported program to a module of nn ops, one operator call after the other."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn as torch_nn
+from torch._ops import HigherOrderOperator, OpOverload
+from torch.export import ExportedProgram
+from torch.export.graph_signature import (
+    ConstantArgument,
+    ExportGraphSignature,
+    InputKind,
+    OutputKind,
+    TensorArgument,
+)
+from torch.fx import Node
+from torch.utils import _pytree as pytree
+from xdsl.builder import Builder
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, UnrealizedConversionCastOp, f32
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Region, SSAValue
+from xdsl.rewriter import InsertPoint
+
+from swkpu.dialects.nn import ConstantOp, shape_of, type_of
+from swkpu.dialects.weights import WeightAttr
+from swkpu.errors import ModelError, UnsupportedOpError
+from swkpu.frontend.builder import NodeBuilder
+from swkpu.frontend.capture import capture
+from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short
+from swkpu.frontend.names import Source, sources, ssa_hint
+from swkpu.frontend.table import Rule, Unsupported, decompositions, load_rules
+from swkpu.types import tensor_type, to_numpy
+
+INPUT_NAMES = "nn.input_names"
+OUTPUT_TREE = "nn.output_tree"
+_CONTROL_FLOW = ("cond", "while_loop", "scan", "map_impl", "associative_scan")
+
+
+def import_model(model: torch_nn.Module, example_inputs: tuple[Any, ...], name: str) -> ModuleOp:
+    """Capture and import. Raises ModelError."""
+    return import_program(capture(model, example_inputs), name)
+
+
+def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
+    """`builtin.module @name { func.func @main(inputs) -> outputs }` of nn ops.
+
+    The module's `nn.input_names` lists the inputs; `nn.output_tree` is the structure of the results, as
+    `torch.utils._pytree.treespec_dumps` writes it (absent where it cannot). Parameters and buffers become `nn.constant`s
+    named by their state_dict keys. Raises UnsupportedOpError, which lists all that is unsupported, or ModelError.
+    """
+    _check_static(ep)
+    with torch.no_grad():
+        ep = ep.run_decompositions(decompositions())  # pyright: ignore[reportArgumentType]
+    _check_static(ep)
+    _check_outputs(ep.graph_signature)
+    return _Import(ep, name).run()
+
+
+def _check_static(ep: ExportedProgram) -> None:
+    """Raise ModelError for symbolic shapes and for control flow kept in the graph."""
+    for node, source in sources(ep.graph).items():
+        if isinstance(node.target, HigherOrderOperator) and node.target.name() in _CONTROL_FLOW:
+            raise ModelError(
+                f"the model has control flow that depends on tensor values: torch.{node.target.name()} at {source}. "
+                "A KPU program does the same work for every input; use torch.where, or split the model there."
+            )
+    for node in ep.graph.nodes:
+        symbols = [d for v in _values(node.meta.get("val")) for d in _dims(v) if isinstance(d, torch.SymInt | torch.SymFloat | torch.SymBool)]
+        if not symbols:
+            continue
+        if node.op == "placeholder":
+            shape = tuple(str(d) for d in _dims(node.meta["val"]))
+            raise ModelError(
+                f'input "{node.name}" has the dynamic shape ({", ".join(shape)}); swkpu compiles for static shapes: '
+                "export without dynamic_shapes, once per shape"
+            )
+        where = sources(ep.graph).get(node, node.name)
+        raise ModelError(
+            f"a size or number in the model depends on the values of its inputs: {node.target} at {where}. "
+            "A KPU program has static shapes and does the same work for every input."
+        )
+
+
+def _values(meta: Any) -> Iterator[Any]:
+    if isinstance(meta, list | tuple):
+        yield from meta
+    elif meta is not None:
+        yield meta
+
+
+def _dims(value: Any) -> tuple[Any, ...]:
+    return tuple(value.shape) if isinstance(value, torch.Tensor) else (value,)
+
+
+def _check_outputs(signature: ExportGraphSignature) -> None:
+    """Raise ModelError where the program would have to keep state or return something other than tensors."""
+    for index, spec in enumerate(signature.output_specs):
+        if spec.kind == OutputKind.BUFFER_MUTATION:
+            raise ModelError(
+                f'the model changes its buffer "{spec.target}" as it runs; swkpu compiles inference without state: '
+                "put the model in eval mode before exporting it, or return the new value"
+            )
+        if spec.kind == OutputKind.USER_INPUT_MUTATION:
+            warnings.warn(f'the model changes its input "{spec.target}" in place; the compiled program will not', stacklevel=4)
+        elif not isinstance(spec.arg, TensorArgument):
+            value = f" ({spec.arg.value})" if isinstance(spec.arg, ConstantArgument) else ""
+            raise ModelError(f"output {index} of the model is not a tensor{value}; return tensors only")
+
+
+@dataclass
+class _Missing:
+    """Calls of one operator that could not be imported."""
+
+    reason: str
+    first: Source
+    calls: int = 1
+
+
+@dataclass
+class _Import:
+    """The state of importing one program."""
+
+    ep: ExportedProgram
+    name: str
+    block: Block = field(default_factory=Block)
+    values: dict[Node, Any] = field(default_factory=dict)
+    """What each node is: an SSA value, a tuple of them, or a Python value."""
+    weights: dict[Node, tuple[str, torch.Tensor]] = field(default_factory=dict)
+    """Parameters, buffers and constants that no call has used yet, with their names."""
+    missing: dict[str, _Missing] = field(default_factory=dict)
+
+    def run(self) -> ModuleOp:
+        self.sources = sources(self.ep.graph)
+        self.builder = Builder(InsertPoint.at_end(self.block))
+        rules = load_rules()
+        names = self.bind_placeholders()
+        for node in self.ep.graph.nodes:
+            if node.op == "call_function":
+                self.values[node] = self.import_call(node, rules)
+        self.raise_missing()
+        outputs = self.outputs()
+        self.builder.insert(ReturnOp(*outputs))
+        types = ([a.type for a in self.block.args], [v.type for v in outputs])
+        attributes: dict[str, Attribute] = {INPUT_NAMES: ArrayAttr([StringAttr(n) for n in names])}
+        if (tree := _output_tree(self.ep)) is not None:
+            attributes[OUTPUT_TREE] = StringAttr(tree)
+        module = ModuleOp([FuncOp("main", types, Region(self.block))], attributes, StringAttr(self.name))
+        module.verify()
+        return module
+
+    # ---- inputs and weights ----
+
+    def bind_placeholders(self) -> list[str]:
+        """Give every placeholder its meaning; make the function's arguments. Returns the inputs' names."""
+        specs = {spec.arg.name: spec for spec in self.ep.graph_signature.input_specs}
+        names: list[str] = []
+        for node in self.ep.graph.nodes:
+            if node.op != "placeholder":
+                continue
+            spec = specs[node.name]
+            if isinstance(spec.arg, ConstantArgument):
+                self.values[node] = spec.arg.value
+            elif spec.kind == InputKind.USER_INPUT:
+                names.append(node.name)
+                self.values[node] = self.argument(node)
+            elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
+                self.weights[node] = (str(spec.target), self.tensor(str(spec.target), spec.kind))
+            else:
+                raise ModelError(f'input "{node.name}" is a {spec.kind.name}; swkpu takes tensors')
+        return names
+
+    def argument(self, node: Node) -> SSAValue:
+        fake = node.meta["val"]
+        if fake.dtype not in ELEMENTS:
+            raise ModelError(f'input "{node.name}" is {short(fake.dtype)}; accepted are {accepted()}')
+        argument = self.block.insert_arg(tensor_type(tuple(fake.shape), ELEMENTS[fake.dtype]), len(self.block.args))
+        argument.name_hint = ssa_hint(node.name, "input")
+        return argument
+
+    def tensor(self, key: str, kind: InputKind) -> torch.Tensor:
+        tensor = self.ep.state_dict.get(key) if kind != InputKind.CONSTANT_TENSOR else None
+        tensor = self.ep.constants.get(key) if tensor is None else tensor
+        if not isinstance(tensor, torch.Tensor):
+            raise ModelError(f'the exported program has no data for "{key}"')
+        if tensor.is_meta:
+            raise ModelError(f'"{key}" has no data: it is on the meta device; load the weights first')
+        return tensor
+
+    def constant(self, node: Node, b: NodeBuilder) -> SSAValue:
+        """The weight of a placeholder, emitted where it is first used."""
+        key, tensor = self.weights[node]
+        tensor = tensor.float() if tensor.dtype == torch.float64 else tensor
+        array = to_numpy(tensor.cpu()).copy()  # a later change of the model must not reach the IR
+        op = ConstantOp(WeightAttr.from_array(array, key), tensor_type(array.shape, element_of(tensor.dtype)))
+        value = b.emit(op)
+        value.name_hint = ssa_hint(key, "weight")
+        return value
+
+    # ---- calls ----
+
+    def import_call(self, node: Node, rules: dict[OpOverload, Rule]) -> Any:
+        if node.target is operator.getitem:
+            return self.item(node)
+        try:
+            b = self.node_builder(node)
+            if not isinstance(node.target, OpOverload) or node.target not in rules:
+                raise Unsupported("")
+            args, kwargs = self.resolve(node.args, b), self.resolve(node.kwargs, b)
+            return self.typed(node, b, rules[node.target](b, *args, **kwargs))
+        except Unsupported as reason:
+            return self.skip(node, str(reason))
+
+    def node_builder(self, node: Node) -> NodeBuilder:
+        fake = next(iter(_values(node.meta.get("val"))), None)
+        shape, element = (tuple(fake.shape), element_of(fake.dtype)) if isinstance(fake, torch.Tensor) else ((), f32)
+        return NodeBuilder(self.builder, self.sources[node], shape, element)
+
+    def item(self, node: Node) -> Any:
+        value = self.values[node.args[0]][node.args[1]]  # pyright: ignore[reportArgumentType]
+        if value is None:
+            producer = node.args[0]
+            assert isinstance(producer, Node)
+            return self.skip(producer, f"with its result {node.args[1]}", result=node)
+        return value
+
+    def resolve(self, argument: Any, b: NodeBuilder) -> Any:
+        """Arguments with nodes replaced by what they are."""
+        match argument:
+            case Node():
+                if argument not in self.values:
+                    if argument not in self.weights:  # a submodule of a higher-order operator
+                        raise Unsupported("")
+                    self.values[argument] = self.constant(argument, b)
+                return self.values[argument]
+            case list() | tuple():
+                return [self.resolve(a, b) for a in argument]
+            case dict():
+                return {k: self.resolve(a, b) for k, a in argument.items()}
+            case _:
+                return argument
+
+    def typed(self, node: Node, b: NodeBuilder, result: Any) -> Any:
+        """The rule's result in the element type that torch gives it (f32 is rounded back in a half-precision model)."""
+        if isinstance(result, tuple):
+            fakes = node.meta["val"]
+            return tuple(None if r is None else self.typed_value(node, b, r, fake) for r, fake in zip(result, fakes))
+        return None if result is None else self.typed_value(node, b, result, node.meta["val"])
+
+    def typed_value(self, node: Node, b: NodeBuilder, value: SSAValue, fake: torch.Tensor) -> SSAValue:
+        if shape_of(value) != tuple(fake.shape):
+            raise ModelError(
+                f"a fault of swkpu: the import rule of {node.target} made {type_of(value)} where torch has {list(fake.shape)}"
+            )
+        return b.cast(value, element_of(fake.dtype))
+
+    # ---- what is unsupported ----
+
+    def skip(self, node: Node, reason: str, result: Node | None = None) -> Any:
+        """Note an unsupported call and go on with a stand-in for its result, so that all are found at once."""
+        name = str(node.target)
+        if name in self.missing:
+            self.missing[name].calls += 1
+        else:
+            self.missing[name] = _Missing(reason, self.sources[node])
+        meta = (result or node).meta.get("val")
+        fakes = [self.stand_in(fake) for fake in _values(meta)]
+        return tuple(fakes) if isinstance(meta, list | tuple) else (fakes[0] if fakes else None)
+
+    def stand_in(self, fake: Any) -> SSAValue | None:
+        if not isinstance(fake, torch.Tensor):
+            return None
+        type_ = tensor_type(tuple(fake.shape), ELEMENTS.get(fake.dtype, f32))
+        op = self.builder.insert(UnrealizedConversionCastOp.get([], [type_]))
+        return op.results[0]
+
+    def raise_missing(self) -> None:
+        if not self.missing:
+            return
+        lines = [
+            f"  {name}{f' ({m.reason})' if m.reason else ''}: {m.calls} call{'s' * (m.calls > 1)}, first at {m.first}"
+            for name, m in sorted(self.missing.items())
+        ]
+        lines.append("`swkpu ops` lists what is supported.")
+        raise UnsupportedOpError(sorted(self.missing), "\n".join(lines))
+
+    # ---- outputs ----
+
+    def outputs(self) -> list[SSAValue]:
+        by_name = {node.name: node for node in self.ep.graph.nodes}
+        specs = [s for s in self.ep.graph_signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
+        nodes = [by_name[spec.arg.name] for spec in specs]
+        result = NodeBuilder(self.builder, Source("output", "output", "", 0), (), f32)
+        return [self.resolve(node, result) for node in nodes]
+
+
+def _output_tree(ep: ExportedProgram) -> str | None:
+    spec = ep.call_spec.out_spec
+    try:
+        return None if spec is None else pytree.treespec_dumps(spec)
+    except Exception:  # user-defined containers without a serialised form
+        return None

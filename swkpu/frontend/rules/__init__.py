@@ -1,0 +1,1 @@
+"""Import rules, a file per kind of operator."""

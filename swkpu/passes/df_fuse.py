@@ -1,0 +1,126 @@
+"""`df-fuse`: the one fusion rule.
+
+An elementwise recurrence whose access to its producer's result is a permutation of the identity moves into the
+producer's epilogue; its other operands become epilogue operands. Conv + bias + residual + ReLU + rounding, and matmul + bias +
+GELU, are both just this rule, applied until nothing changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from swkpu.dialects import df
+from swkpu.dialects.df import RecurrenceOp, result_dims
+
+
+@dataclass(frozen=True)
+class _Fusion:
+    """A producer, its elementwise consumer, and the producer's dim for each dim of the consumer."""
+
+    producer: RecurrenceOp
+    consumer: RecurrenceOp
+    dims: tuple[AffineExpr, ...]
+
+
+def _find(consumer: RecurrenceOp) -> _Fusion | None:
+    """The fusion of `consumer` into the latest of its producers that allows it."""
+    candidates: dict[RecurrenceOp, AffineMap] = {}
+    for value, map in zip(consumer.extras, consumer.extra_maps):
+        producer = value.owner
+        if not isinstance(producer, RecurrenceOp) or producer.parent is not consumer.parent:
+            continue
+        if all(use.operation is consumer for use in producer.result.uses):
+            if candidates.get(producer, map) != map:
+                candidates.pop(producer)  # read in two ways
+                continue
+            candidates[producer] = map
+    for producer in sorted(candidates, key=_position, reverse=True):
+        read, written = result_dims(candidates[producer]), result_dims(producer.result_map)
+        if read is None or written is None or sorted(read) != list(range(consumer.domain.rank)):
+            continue
+        dims: list[AffineExpr] = [AffineExpr.constant(0)] * consumer.domain.rank
+        for axis, dim in enumerate(read):
+            dims[dim] = AffineExpr.dimension(written[axis])
+        return _Fusion(producer, consumer, tuple(dims))
+    return None
+
+
+def _position(op: Operation) -> int:
+    block = op.parent
+    assert block is not None
+    return block.get_operation_index(op)
+
+
+def fuse(f: _Fusion) -> RecurrenceOp:
+    """The two recurrences as one, not yet inserted."""
+    producer, consumer = f.producer, f.consumer
+    rank = producer.domain.rank
+
+    def moved(map: AffineMap) -> AffineMap:
+        return AffineMap(rank, 0, tuple(e.replace_dims_and_symbols(f.dims, ()) for e in map.results))
+
+    extras = list(zip(producer.extras, producer.extra_maps))
+    block = Block(arg_types=[a.type for a in producer.epilogue.block.args])
+    values: dict[SSAValue, SSAValue] = dict(zip(producer.epilogue.block.args, block.args))
+    for old, new in values.items():
+        new.name_hint = old.name_hint
+    yielded = _clone_into(producer.epilogue.block, block, values)
+    for value, map, arg in zip(consumer.extras, consumer.extra_maps, consumer.epilogue.block.args):
+        if value is producer.result:
+            values[arg] = yielded
+            continue
+        operand = (value, moved(map))
+        if operand in extras:
+            values[arg] = block.args[len(block.args) - len(extras) + extras.index(operand)]
+            continue
+        extras.append(operand)
+        values[arg] = block.insert_arg(arg.type, len(block.args))
+        values[arg].name_hint = arg.name_hint
+    result = _clone_into(consumer.epilogue.block, block, values)
+    block.add_op(df.YieldOp(result))
+    fused = RecurrenceOp(
+        producer.domain,
+        producer.combiner,
+        list(zip(producer.inputs, producer.input_maps)),
+        extras,
+        moved(consumer.result_map),
+        Region(block),
+        consumer.result.type,
+        producer.pad_values,
+    )
+    fused.location = producer.location if not producer.is_elementwise else consumer.location
+    fused.result.name_hint = (producer if not producer.is_elementwise else consumer).result.name_hint
+    return fused
+
+
+def _clone_into(source: Block, target: Block, values: dict[SSAValue, SSAValue]) -> SSAValue:
+    """Append copies of an epilogue's ops (but its yield) and return the value it yields."""
+    for op in source.ops:
+        if isinstance(op, df.YieldOp):
+            return values[op.value]
+        target.add_op(op.clone(value_mapper=values))
+    raise AssertionError("an epilogue ends in df.yield")
+
+
+@dataclass(frozen=True)
+class DfFusePass(ModulePass):
+    """Move elementwise recurrences into the epilogue of the recurrence that produces their operand."""
+
+    name = "df-fuse"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for consumer in [o for o in op.walk() if isinstance(o, RecurrenceOp) and o.is_elementwise]:
+            current = consumer
+            while current.is_elementwise and (found := _find(current)) is not None:
+                fused = fuse(found)
+                Rewriter.insert_op(fused, InsertPoint.before(current))
+                Rewriter.replace_op(current, [], [fused.result])
+                Rewriter.erase_op(found.producer)
+                current = fused

@@ -1,0 +1,114 @@
+"""Checks of fabric programs."""
+
+from __future__ import annotations
+
+from swkpu.errors import ProgramError
+from swkpu.program.limits import MAX_DOMAIN_DIMS, MAX_VALUE, expect
+from swkpu.program.model import MAX_RANK, Access, Combiner, DType, FabricProgram, MicroOp, MicroOpcode
+
+INPUTS = {Combiner.NONE: 0, Combiner.MAC: 2, Combiner.ADD: 1, Combiner.MAX: 1, Combiner.MIN: 1}
+"""How many operands a combiner reads."""
+
+_BINARY = ("ADDF", "SUBF", "MULF", "DIVF", "MAXIMUMF", "MINIMUMF", "POWF")
+ARITY = {o: 0 if o is MicroOpcode.CONSTANT else 2 if o.name in _BINARY else 1 for o in MicroOpcode}
+
+
+def check_fabric(fabric: FabricProgram, where: str) -> None:
+    """What can be said of a fabric program without its operands."""
+    try:
+        _check_domain(fabric)
+        _check_accesses(fabric)
+        _check_micro_ops(fabric)
+    except ProgramError as e:
+        raise ProgramError(f"{where}: {e}") from None
+
+
+def _check_domain(fabric: FabricProgram) -> None:
+    rank = len(fabric.dims)
+    expect(1 <= rank <= MAX_DOMAIN_DIMS, f"{rank} dims, expected 1 to {MAX_DOMAIN_DIMS}")
+    expect(len(set(fabric.dims)) == rank, f"two dims of {fabric.dims} have the same name")
+    expect(0 <= fabric.parallel <= rank, f"{fabric.parallel} parallel dims of {rank}")
+    expect(
+        fabric.parallel == rank or fabric.combiner is not Combiner.NONE,
+        "reduction dims, and no combiner to reduce them",
+    )
+    on_array = fabric.rows + fabric.cols
+    expect(
+        len(set(on_array)) == len(on_array) and all(0 <= d < fabric.parallel for d in on_array),
+        f"rows {fabric.rows} and cols {fabric.cols} are not distinct parallel dims, 0 to {fabric.parallel - 1}",
+    )
+
+
+def _check_accesses(fabric: FabricProgram) -> None:
+    expected = INPUTS[fabric.combiner]
+    expect(fabric.inputs == expected, f"{fabric.inputs} inputs, and {fabric.combiner.name.lower()} combines {expected}")
+    expect(
+        fabric.epilogue_operands >= 0,
+        f"{len(fabric.accesses)} accesses, expected {fabric.inputs} for the inputs and one for the result at least",
+    )
+    for i, access in enumerate(fabric.accesses):
+        # Epilogue operands are read, and the result is written, when the reduction is over.
+        dims = len(fabric.dims) if i < fabric.inputs else fabric.parallel
+        _check_access(access, dims, f"access {i}")
+
+
+def _check_access(access: Access, dims: int, where: str) -> None:
+    expect(len(access.exprs) <= MAX_RANK, f"{where}: rank {len(access.exprs)}, expected at most {MAX_RANK}")
+    for expr in access.exprs:
+        used = [dim for dim, _ in expr.terms]
+        expect(
+            len(set(used)) == len(used) and all(0 <= d < dims for d in used),
+            f"{where}: an expression over the dims {used}, expected distinct ones from 0 to {dims - 1}",
+        )
+        for value in (expr.const, *(coef for _, coef in expr.terms)):
+            expect(abs(value) <= MAX_VALUE, f"{where}: {value} is too large")
+
+
+def first_micro_register(fabric: FabricProgram) -> int:
+    """The register of the first micro-op: the accumulator, if any, and the epilogue operands come before."""
+    return (fabric.combiner is not Combiner.NONE) + fabric.epilogue_operands
+
+
+def _check_micro_ops(fabric: FabricProgram) -> None:
+    registers = first_micro_register(fabric)
+    for i, op in enumerate(fabric.micro_ops):
+        where = f"micro-op {i} ({op.opcode.name.lower()})"
+        expect(len(op.args) == ARITY[op.opcode], f"{where}: {len(op.args)} arguments, expected {ARITY[op.opcode]}")
+        for arg in op.args:
+            expect(
+                0 <= arg < registers + i, f"{where}: register {arg}, expected an earlier one (below {registers + i})"
+            )
+    registers += len(fabric.micro_ops)
+    expect(0 <= fabric.result < registers, f"the result is register {fabric.result}, and there are {registers}")
+
+
+def check_types(fabric: FabricProgram, operands: tuple[DType, ...]) -> None:
+    """Every micro-op gets the types that the `arith` op of its name asks for, and what is stored is of the result's
+    type; `operands` are the types of the maps in the order of the accesses."""
+    registers = list(operands[fabric.inputs : -1])
+    if fabric.combiner is not Combiner.NONE:
+        registers.insert(0, fabric.acc_dtype)
+    for i, op in enumerate(fabric.micro_ops):
+        expect(
+            _accepts(op, [registers[a] for a in op.args]),
+            f"fabric program {fabric.name!r}, micro-op {i}: no {op.opcode.name.lower()} from "
+            f"{', '.join(registers[a].name.lower() for a in op.args)} to {op.dtype.name.lower()}",
+        )
+        registers.append(op.dtype)
+    stored = registers[fabric.result]
+    expect(
+        stored is operands[-1],
+        f"fabric program {fabric.name!r} stores {stored.name.lower()} in a map of {operands[-1].name.lower()}",
+    )
+
+
+def _accepts(op: MicroOp, args: list[DType]) -> bool:
+    match op.opcode:
+        case MicroOpcode.CONSTANT:
+            return True
+        case MicroOpcode.EXTF:
+            return args[0].is_float and op.dtype.is_float and args[0].bits < op.dtype.bits
+        case MicroOpcode.TRUNCF:
+            return args[0].is_float and op.dtype.is_float and args[0].bits > op.dtype.bits
+        case _:
+            return op.dtype.is_float and all(a is op.dtype for a in args)

@@ -1,0 +1,247 @@
+"""The meaning of a fabric program on blocks of data: what the array, the drain unit and the vector unit compute.
+
+Operands come as torch tensors of shape [T0, T1, *dims]: the block of every tile of a range at once, with T0 or T1 equal to 1
+where all tiles along that coordinate hold the same block. A contraction over a whole range is then one (batched) matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import torch
+
+from swkpu.program.model import Access, Combiner, DType, FabricProgram, MicroOp, MicroOpcode
+from swkpu.types import torch_dtype
+
+UNROLL_REDUCTION = 64
+"""Up to this many reduction points, vector work and depthwise contractions go point by point over whole blocks."""
+
+
+def evaluate(
+    fabric: FabricProgram,
+    box: Sequence[int],
+    operands: Sequence[torch.Tensor],
+    accumulator: torch.Tensor | None = None,
+    final: bool = True,
+) -> torch.Tensor:
+    """Run the fabric program over a domain box.
+
+    operands        the inputs, then the epilogue operands (these only when `final`), each [T0, T1, *operand dims]
+    accumulator     raw accumulators [T0, T1, *parallel box] to resume from, or None to start from zero
+    returns         [T0, T1, *result dims] in the result's type, or raw accumulators [T0, T1, *parallel box] when not final
+    """
+    inputs = operands[: fabric.inputs]
+    value: torch.Tensor | None = None
+    if fabric.combiner is Combiner.MAC:
+        value = _contract(fabric, box, inputs[0], inputs[1])
+        if accumulator is not None:
+            value = value + accumulator
+    elif fabric.combiner is not Combiner.NONE:
+        value = _reduce(fabric, box, inputs[0])
+        if accumulator is not None:
+            value = _combine(fabric.combiner)(value, accumulator)
+    if not final:
+        assert value is not None
+        return value
+    extras = [
+        _view(t, a, box, range(fabric.parallel), broadcast=True)
+        for t, a in zip(operands[fabric.inputs :], fabric.accesses[fabric.inputs : -1])
+    ]
+    registers = ([] if value is None else [value]) + extras
+    result = run_epilogue(fabric.micro_ops, registers)[fabric.result]
+    tiles = torch.broadcast_shapes(*(r.shape[:2] for r in registers), (1, 1))
+    result = result.expand(*tiles, *box[: fabric.parallel])
+    order = [e.terms[0][0] for e in fabric.accesses[-1].exprs]
+    return result.permute(0, 1, *(2 + d for d in order))
+
+
+# ---- views ---------------------------------------------------------------------------------------------------------
+
+
+def _view(
+    t: torch.Tensor, access: Access, box: Sequence[int], dims: Sequence[int], broadcast: bool = False
+) -> torch.Tensor:
+    """[T0, T1, *dims] view of an operand along domain dims; a dim it does not depend on has stride 0 (or size 1)."""
+    strides = t.stride()
+    offset = t.storage_offset()
+    steps = [0] * len(box)
+    for axis, expr in enumerate(access.exprs):
+        offset += expr.const * strides[2 + axis]
+        for dim, coef in expr.terms:
+            steps[dim] += coef * strides[2 + axis]
+    used = {d for e in access.exprs for d, _ in e.terms}
+    sizes = [1 if broadcast and d not in used else box[d] for d in dims]
+    return t.as_strided((*t.shape[:2], *sizes), (*strides[:2], *(steps[d] for d in dims)), offset)
+
+
+def _reduction_dims(fabric: FabricProgram) -> list[int]:
+    return list(range(fabric.parallel, len(fabric.dims)))
+
+
+# ---- combiners -----------------------------------------------------------------------------------------------------
+
+
+def _working(t: torch.Tensor, acc: DType, points: int) -> torch.Tensor:
+    """Operand values in a type in which products and sums over `points` terms are exact (integers) or fp32 (floats)."""
+    if acc is DType.I32:
+        return t.to(torch.float32 if points * 128 * 128 <= 1 << 24 else torch.float64)
+    return t.to(torch.float32)
+
+
+def _contract(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """Sum of products over the reduction dims: [T0, T1, *parallel box] in the accumulator type."""
+    reduction = _reduction_dims(fabric)
+    points = prod(box[d] for d in reduction)
+    acc = torch_dtype(fabric.acc_dtype)
+    x, w = _working(x, fabric.acc_dtype, points), _working(w, fabric.acc_dtype, points)
+    in_x, in_w = _used(fabric.accesses[0]), _used(fabric.accesses[1])
+    only_w = [d for d in range(fabric.parallel) if d in in_w and d not in in_x and box[d] > 1]
+    tiles_w = [w.shape[i] > 1 and x.shape[i] == 1 for i in (0, 1)]
+    if not only_w and not any(tiles_w) and points <= UNROLL_REDUCTION:
+        return _accumulate_points(fabric, box, x, w).to(acc)
+    return _matmul(fabric, box, x, w).to(acc)
+
+
+def _used(access: Access) -> set[int]:
+    return {d for e in access.exprs for d, _ in e.terms}
+
+
+def _accumulate_points(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """Depthwise and its like: one multiply-add of whole blocks per reduction point."""
+    reduction = _reduction_dims(fabric)
+    dims = [*reduction, *range(fabric.parallel)]
+    sizes = [box[d] for d in reduction]
+    xv = _view(x, fabric.accesses[0], box, dims, broadcast=False)
+    wv = _view(w, fabric.accesses[1], box, dims, broadcast=True)
+    tiles = torch.broadcast_shapes(x.shape[:2], w.shape[:2])
+    out = torch.zeros((*tiles, *(box[: fabric.parallel])), dtype=x.dtype)
+    for flat in range(prod(sizes)):
+        point = _unflatten(flat, sizes)
+        at_w = tuple(0 if wv.shape[2 + i] == 1 else p for i, p in enumerate(point))
+        torch.addcmul(out, xv[(slice(None), slice(None), *point)], wv[(slice(None), slice(None), *at_w)], out=out)
+    return out
+
+
+def _unflatten(flat: int, sizes: Sequence[int]) -> tuple[int, ...]:
+    out: list[int] = []
+    for size in reversed(sizes):
+        flat, rest = divmod(flat, size)
+        out.append(rest)
+    return tuple(reversed(out))
+
+
+def _matmul(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """The contraction as one batched matrix product: batch dims in both operands, M only in x, N only in w."""
+    in_x, in_w = _used(fabric.accesses[0]), _used(fabric.accesses[1])
+    parallel, reduction = range(fabric.parallel), _reduction_dims(fabric)
+    batch = [d for d in parallel if d in in_x and d in in_w]
+    n_dims = [d for d in parallel if d in in_w and d not in in_x]
+    m_dims = [d for d in parallel if d not in in_w]
+    tiles = torch.broadcast_shapes(x.shape[:2], w.shape[:2])
+    tile_of: list[str] = []  # where each tile coordinate goes: batch, m or n
+    for i in (0, 1):
+        tile_of.append("m" if w.shape[i] == 1 else ("n" if x.shape[i] == 1 else "b"))
+
+    def operand(t: torch.Tensor, access: Access, own: list[int], role: str) -> torch.Tensor:
+        v = _view(t, access, box, [*batch, *own, *reduction])
+        lead = [i for i in (0, 1) if tile_of[i] == "b"]
+        mine = [i for i in (0, 1) if tile_of[i] == role]
+        rest = [i for i in (0, 1) if i not in lead and i not in mine]
+        b, o = len(batch), len(own)
+        order = [*lead, *range(2, 2 + b), *mine, *range(2 + b, 2 + b + o), *range(2 + b + o, v.dim()), *rest]
+        bsize = prod(v.shape[i] for i in lead) * prod(box[d] for d in batch)
+        osize = prod(v.shape[i] for i in mine) * prod(box[d] for d in own)
+        return v.permute(order).reshape(bsize, osize, -1)
+
+    left = operand(x, fabric.accesses[0], m_dims, "m")
+    right = operand(w, fabric.accesses[1], n_dims, "n")
+    out = torch.matmul(left[0], right[0].T)[None] if left.shape[0] == 1 else torch.bmm(left, right.transpose(1, 2))
+    # axes of `out`: batch tiles, batch dims, m tiles, m dims, n tiles, n dims
+    groups: list[tuple[str, list[int]]] = [("b", batch), ("m", m_dims), ("n", n_dims)]
+    axes: list[tuple[str, int]] = []
+    sizes: list[int] = []
+    for role, dims in groups:
+        for i in (0, 1):
+            if tile_of[i] == role:
+                axes.append(("tile", i))
+                sizes.append(tiles[i])
+        for d in dims:
+            axes.append(("dim", d))
+            sizes.append(box[d])
+    wanted = [("tile", 0), ("tile", 1), *(("dim", d) for d in parallel)]
+    return out.reshape(sizes).permute([axes.index(a) for a in wanted])
+
+
+def _combine(combiner: Combiner) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    return {Combiner.ADD: torch.add, Combiner.MAX: torch.maximum, Combiner.MIN: torch.minimum}[combiner]
+
+
+def _reduce(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor) -> torch.Tensor:
+    """Sum, max or min over the reduction dims: [T0, T1, *parallel box] in the accumulator type."""
+    x = x.to(torch_dtype(fabric.acc_dtype))
+    reduction = _reduction_dims(fabric)
+    sizes = [box[d] for d in reduction]
+    if prod(sizes) <= UNROLL_REDUCTION:
+        view = _view(x, fabric.accesses[0], box, [*reduction, *range(fabric.parallel)])
+        combine = _combine(fabric.combiner)
+        out = view[(slice(None), slice(None), *([0] * len(sizes)))].clone()
+        for flat in range(1, prod(sizes)):
+            combine(out, view[(slice(None), slice(None), *_unflatten(flat, sizes))], out=out)
+        return out
+    view = _view(x, fabric.accesses[0], box, range(len(fabric.dims)))
+    dims = [2 + d for d in reduction]
+    match fabric.combiner:
+        case Combiner.ADD:
+            return view.sum(dims, dtype=x.dtype)
+        case Combiner.MAX:
+            return view.amax(dims)
+        case _:
+            return view.amin(dims)
+
+
+# ---- epilogue ------------------------------------------------------------------------------------------------------
+
+_FUNCTIONS: dict[MicroOpcode, Callable[..., torch.Tensor]] = {
+    MicroOpcode.ADDF: torch.add,
+    MicroOpcode.SUBF: torch.sub,
+    MicroOpcode.MULF: torch.mul,
+    MicroOpcode.DIVF: torch.div,
+    MicroOpcode.MAXIMUMF: torch.maximum,
+    MicroOpcode.MINIMUMF: torch.minimum,
+    MicroOpcode.NEGF: torch.neg,
+    MicroOpcode.ABSF: torch.abs,
+    MicroOpcode.EXP: torch.exp,
+    MicroOpcode.LOG: torch.log,
+    MicroOpcode.SQRT: torch.sqrt,
+    MicroOpcode.RSQRT: torch.rsqrt,
+    MicroOpcode.TANH: torch.tanh,
+    MicroOpcode.ERF: torch.erf,
+    MicroOpcode.FLOOR: torch.floor,
+    MicroOpcode.CEIL: torch.ceil,
+    MicroOpcode.POWF: torch.pow,
+    MicroOpcode.SIN: torch.sin,
+    MicroOpcode.COS: torch.cos,
+}
+
+
+def run_epilogue(micro_ops: Sequence[MicroOp], registers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """All registers after the micro-ops; each op rounds to its own type."""
+    out = list(registers)
+    for op in micro_ops:
+        dtype = torch_dtype(op.dtype)
+        match op.opcode:
+            case MicroOpcode.CONSTANT:
+                out.append(torch.tensor(op.immediate, dtype=dtype).reshape(1, 1))
+            case MicroOpcode.EXTF | MicroOpcode.TRUNCF:
+                out.append(out[op.args[0]].to(dtype))
+            case _:
+                args = [_rank(out[a], out) for a in op.args]
+                out.append(_FUNCTIONS[op.opcode](*args).to(dtype))
+    return out
+
+
+def _rank(t: torch.Tensor, registers: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A constant is [1, 1]; give it the rank of the blocks it meets."""
+    rank = max(r.dim() for r in registers)
+    return t if t.dim() == rank else t.reshape(*t.shape, *([1] * (rank - t.dim())))

@@ -1,0 +1,568 @@
+"""What every dynamic instance of every command costs, computed for all instances of a command at once.
+
+A command inside loops runs once per point of the grid of their counters. Coordinates are affine in the counters and
+in the tile coordinates, so the part of a box inside a map is a product of interval lengths, each an array that
+varies along few axes of the grid; numpy broadcasting does the rest. Axes are: one per enclosing loop (outermost
+first), the two tile coordinates, then one per box dim that shares a map dim with a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from swkpu.program.model import (
+    Block,
+    Combiner,
+    Coord,
+    End,
+    Engine,
+    Exec,
+    Halt,
+    Load,
+    Loop,
+    Program,
+    Pull,
+    Push,
+    Store,
+    Stream,
+    TensorMap,
+    Transfer,
+)
+from swkpu.target import cost
+from swkpu.target.cost import Count
+
+if TYPE_CHECKING:
+    from swkpu.target.machine import Machine
+
+Array: TypeAlias = npt.NDArray[np.int64]
+
+DRAM, L2_READ, L2_WRITE, NOC = range(4)
+RESOURCES = ("dram", "l2_read", "l2_write", "noc")
+"""The single servers that streams share."""
+
+STREAM_RESOURCES: dict[Engine, tuple[int, ...]] = {
+    Engine.DMA_IN: (DRAM, L2_WRITE),
+    Engine.DMA_OUT: (DRAM, L2_READ),
+    Engine.BM_IN: (L2_READ, NOC),
+    Engine.BM_OUT: (L2_WRITE, NOC),
+    Engine.FABRIC: (),
+}
+
+CHUNK = 1 << 22
+"""Grid points evaluated at once."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one instance moves and computes, over all its tiles; or sums of that."""
+
+    macs: int = 0
+    vector_ops: int = 0
+    dram_read_bytes: int = 0
+    dram_write_bytes: int = 0
+    l2_read_bytes: int = 0
+    l2_write_bytes: int = 0
+    noc_bytes: int = 0
+    l1_read_bytes: int = 0
+    l1_write_bytes: int = 0
+    transfers: int = 0
+    program_loads: int = 0
+    semaphore_ops: int = 0
+    commands: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{k: v + getattr(other, k) for k, v in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class CommandCost:
+    """All instances of one static command, in execution order.
+
+    shared   cycles at each of the stream's shared resources (see STREAM_RESOURCES), 0 where not used
+    own      cycles of what the engine does not share (L1 port, array), at least 1
+    """
+
+    shared: tuple[Array, ...]
+    own: Array
+    counts: Counts
+    mac_type: str | None = None
+
+
+@dataclass(frozen=True)
+class UnrolledStream:
+    """One stream as the linear sequence of items it executes.
+
+    An item is a dynamic command, or a `loop` or `end` that carries semaphores. `command` is the index of each item's
+    static command in the stream. Commands of zero trip count never appear.
+    """
+
+    engine: Engine
+    group: int
+    name: str
+    resources: tuple[int, ...]
+    latency: int
+    command: Array
+    shared: tuple[Array, ...]
+    own: Array
+    is_control: npt.NDArray[np.bool_]
+    counts: tuple[Counts, ...]
+    mac_types: tuple[str | None, ...]
+    instances: tuple[int, ...]
+
+    @property
+    def uncontended(self) -> Array:
+        """Occupancy of the engine by each item when nothing else is moving."""
+        result = self.own
+        for occupancy in self.shared:
+            result = np.maximum(result, occupancy)
+        return result
+
+
+@dataclass(frozen=True)
+class _Site:
+    """Where a static command runs: its enclosing loops' trip counts, and how far apart its instances are."""
+
+    index: int
+    trips: tuple[int, ...]
+    offset: int
+    pitches: tuple[int, ...]
+
+    def positions(self) -> Array:
+        result = np.full((), self.offset, dtype=np.int64)
+        for trips, pitch in zip(self.trips, self.pitches, strict=True):
+            result = np.add.outer(result, np.arange(trips, dtype=np.int64) * pitch)
+        return result.reshape(-1)
+
+
+def unroll(program: Program, machine: Machine) -> tuple[UnrolledStream, ...]:
+    """Every stream of the program, unrolled."""
+    return tuple(unroll_stream(program, machine, s) for s in program.streams)
+
+
+def stream_name(machine: Machine, stream: Stream) -> str:
+    """`dma_in`, `bm_in.int8`, `fabric.matrix` ..."""
+    name = stream.engine.name.lower()
+    if stream.engine in (Engine.DMA_IN, Engine.DMA_OUT):
+        return name
+    return f"{name}.{machine.tile_groups[stream.group].kind}"
+
+
+def unroll_stream(program: Program, machine: Machine, stream: Stream) -> UnrolledStream:
+    sites, length = _sites(stream)
+    shared_count = len(STREAM_RESOURCES[stream.engine])
+    command = np.zeros(length, dtype=np.int64)
+    shared = tuple(np.zeros(length, dtype=np.int64) for _ in range(shared_count))
+    own = np.zeros(length, dtype=np.int64)
+    is_control = np.zeros(length, dtype=np.bool_)
+    fabric = np.full(length, -1, dtype=np.int64)
+    costs: dict[int, CommandCost] = {}
+    for site in sites:
+        static = stream.commands[site.index]
+        at = site.positions()
+        command[at] = site.index
+        if isinstance(static, Loop | End):
+            is_control[at] = True
+            continue
+        if not len(at):
+            continue
+        this = command_cost(program, machine, static, site.trips)
+        costs[site.index] = this
+        own[at] = this.own
+        for target, occupancy in zip(shared, this.shared, strict=True):
+            target[at] = occupancy
+        if isinstance(static, Exec):
+            fabric[at] = static.fabric
+    loads = _program_loads(fabric)
+    if loads.any():
+        own = own + loads * machine.tile_groups[stream.group].program_load_cycles
+    instances = np.bincount(command, minlength=len(stream.commands))
+    load_counts = np.bincount(command[loads], minlength=len(stream.commands))
+    counts: list[Counts] = []
+    for index, static in enumerate(stream.commands):
+        runs = int(instances[index])
+        base = costs[index].counts if index in costs else Counts()
+        tiles = static.tiles.count if isinstance(static, Exec) else 1
+        sem_ops = runs * (len(static.acquire) + len(static.release))
+        control = Counts(program_loads=int(load_counts[index]) * tiles, semaphore_ops=sem_ops, commands=runs)
+        counts.append(base + control)
+    return UnrolledStream(
+        engine=stream.engine,
+        group=stream.group,
+        name=stream_name(machine, stream),
+        resources=STREAM_RESOURCES[stream.engine],
+        latency=_latency(machine, stream.engine),
+        command=command,
+        shared=shared,
+        own=own,
+        is_control=is_control,
+        counts=tuple(counts),
+        mac_types=tuple(costs[i].mac_type if i in costs else None for i in range(len(stream.commands))),
+        instances=tuple(int(n) for n in instances),
+    )
+
+
+def _latency(machine: Machine, engine: Engine) -> int:
+    if engine is Engine.FABRIC:
+        return 0
+    if engine in (Engine.DMA_IN, Engine.DMA_OUT):
+        return cost.dma_latency_cycles(machine)
+    return cost.mover_latency_cycles(machine)
+
+
+def _program_loads(fabric: Array) -> npt.NDArray[np.bool_]:
+    """Where an exec runs another fabric program than the exec before it; the first always loads."""
+    loads = np.zeros(len(fabric), dtype=np.bool_)
+    execs = np.flatnonzero(fabric >= 0)
+    if len(execs):
+        ran = fabric[execs]
+        loads[execs[0]] = True
+        loads[execs[1:]] = ran[1:] != ran[:-1]
+    return loads
+
+
+def _sites(stream: Stream) -> tuple[list[_Site], int]:
+    """The sites of all commands that become items, and the number of items.
+
+    Every iteration of a loop runs the same number of items, so an instance's position is affine in the counters.
+    """
+    commands = stream.commands
+    lengths = _loop_lengths(stream)
+    sites: list[_Site] = []
+    trips: list[int] = []
+    pitches: list[int] = []
+    starts: list[int] = []
+    position = 0
+    for index, command in enumerate(commands):
+        match command:
+            case Halt():
+                pass
+            case Loop():
+                if command.acquire:
+                    sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
+                    position += 1
+                starts.append(position)
+                trips.append(command.count)
+                pitches.append(lengths[index])
+            case End():
+                position = starts.pop() + trips.pop() * pitches.pop()
+                if command.release:
+                    sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
+                    position += 1
+            case _:
+                sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
+                position += 1
+    return sites, position
+
+
+def _loop_lengths(stream: Stream) -> dict[int, int]:
+    """Items of one iteration of each loop, by the index of its `loop`."""
+    lengths: dict[int, int] = {}
+    open_loops: list[tuple[int, int]] = []
+    items = 0
+    for index, command in enumerate(stream.commands):
+        match command:
+            case Halt():
+                pass
+            case Loop():
+                items += bool(command.acquire)
+                open_loops.append((index, items))
+                items = 0
+            case End():
+                start, before = open_loops.pop()
+                lengths[start] = items
+                loop = stream.commands[start]
+                trips = loop.count if isinstance(loop, Loop) else 1
+                items = before + trips * items + bool(command.release)
+            case _:
+                items += 1
+    return lengths
+
+
+# ------------------------------------------------------------------------------------------------------- one command
+
+
+@dataclass
+class _Grid:
+    """The axes over which a command is evaluated, and a broadcastable index array for each."""
+
+    shape: tuple[int, ...]
+    loops: int
+    first: int
+    counters: list[Array] = field(init=False)
+
+    def __post_init__(self):
+        self.counters = []
+        for axis, size in enumerate(self.shape):
+            start = self.first if axis == 0 and self.loops else 0
+            index = np.arange(start, start + size, dtype=np.int64)
+            self.counters.append(index.reshape((-1,) + (1,) * (len(self.shape) - axis - 1)))
+
+    def coord(self, coord: Coord) -> Array:
+        value = np.full((1,) * len(self.shape), coord.const, dtype=np.int64)
+        for depth, coef in coord.loops:
+            value = value + self.counters[depth] * coef
+        for tile, coef in enumerate(coord.tiles):
+            if coef != 0:
+                value = value + self.counters[self.loops + tile] * coef
+        return value
+
+    def whole(self, value: Count) -> Array:
+        """A count as an array with all the axes of the grid (of size 1 where it does not vary)."""
+        array = np.asarray(value, dtype=np.int64)
+        return array.reshape((1,) * (len(self.shape) - array.ndim) + array.shape)
+
+    def total(self, value: Count, axes: Sequence[int]) -> Array:
+        """The sum along axes."""
+        array = self.whole(value)
+        for axis in axes:
+            array = array.sum(axis=axis, keepdims=True) * (self.shape[axis] // array.shape[axis])
+        return array
+
+    def largest(self, value: Count, axes: Sequence[int]) -> Array:
+        """The largest along axes."""
+        array = self.whole(value)
+        for axis in axes:
+            array = array.max(axis=axis, keepdims=True)
+        return array
+
+    def instances(self, value: Count) -> Array:
+        """One number per instance, of a count that no longer varies beyond the loops."""
+        loops = self.shape[: self.loops]
+        array = self.whole(value)
+        return np.broadcast_to(array.reshape(array.shape[: self.loops]), loops).reshape(-1)
+
+    def grand_total(self, value: Count) -> int:
+        """The sum over the instances, of a count that no longer varies beyond the loops."""
+        return int(self.total(value, range(self.loops)).reshape(()))
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        return self.loops, self.loops + 1
+
+    @property
+    def enumerated(self) -> range:
+        return range(self.loops + 2, len(self.shape))
+
+
+def command_cost(program: Program, machine: Machine, command: object, trips: tuple[int, ...]) -> CommandCost:
+    """Cost of every instance of a command inside loops of these trip counts."""
+    match command:
+        case Load() | Store() | Push() | Pull():
+            enumerated = _enumerated_dims(command)
+            tiles = (command.tiles.n0, command.tiles.n1) if isinstance(command, Push | Pull) else (1, 1)
+            inner = (*tiles, *(command.box[d] for d in enumerated))
+            return _in_chunks(trips, inner, lambda grid: _transfer(program, machine, command, enumerated, grid))
+        case Exec():
+            inner = (command.tiles.n0, command.tiles.n1)
+            return _in_chunks(trips, inner, lambda grid: _exec(program, machine, command, trips, grid))
+        case _:
+            raise TypeError(f"not a command that takes time: {command!r}")
+
+
+def _in_chunks(trips: tuple[int, ...], inner: tuple[int, ...], evaluate: Callable[[_Grid], CommandCost]) -> CommandCost:
+    """Evaluate slices of the outermost loop, so that memory stays bounded."""
+    if not trips:
+        return evaluate(_Grid(inner, 0, 0))
+    if 0 in trips:
+        raise ValueError("a command that never runs has no cost")
+    per_trip = prod(trips[1:]) * prod(inner)
+    step = max(1, CHUNK // max(per_trip, 1))
+    parts = [
+        evaluate(_Grid((min(step, trips[0] - first), *trips[1:], *inner), len(trips), first))
+        for first in range(0, trips[0], step)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    shared = tuple(np.concatenate(arrays) for arrays in zip(*(p.shared for p in parts), strict=True))
+    counts = sum((p.counts for p in parts), start=Counts())
+    return CommandCost(shared, np.concatenate([p.own for p in parts]), counts, parts[0].mac_type)
+
+
+# --------------------------------------------------------------------------------------------------------- transfers
+
+
+def _enumerated_dims(command: Transfer) -> tuple[int, ...]:
+    """Box dims that share a map dim with a later box dim: their points are counted one by one."""
+    shared: set[int] = set()
+    for block in (command.src, command.dst):
+        for dim, axis in enumerate(block.axes):
+            if command.box[dim] > 1 and any(
+                later == axis and command.box[dim + 1 + i] > 1 for i, later in enumerate(block.axes[dim + 1 :])
+            ):
+                shared.add(dim)
+    return tuple(sorted(shared))
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """The points `low <= j < high` of a box dim."""
+
+    low: Array
+    high: Array
+
+    def __and__(self, other: _Interval) -> _Interval:
+        return _Interval(np.maximum(self.low, other.low), np.minimum(self.high, other.high))
+
+    @property
+    def length(self) -> Array:
+        return np.maximum(self.high - self.low, 0)
+
+
+def _inside(
+    grid: _Grid, map_: TensorMap, block: Block, box: tuple[int, ...], enumerated: tuple[int, ...]
+) -> list[_Interval]:
+    """Per box dim, which of its points lie inside the map's extents.
+
+    A map dim that no box dim walks, or that only enumerated dims do, empties the first interval where it is outside.
+    """
+    starts = [grid.coord(c) for c in block.start]
+    for number, dim in enumerate(enumerated):
+        starts[block.axes[dim]] = starts[block.axes[dim]] + grid.counters[grid.loops + 2 + number] * block.steps[dim]
+    zero = np.zeros((1,) * len(grid.shape), dtype=np.int64)
+    intervals: list[_Interval] = []
+    walked: set[int] = set()
+    for dim, size in enumerate(box):
+        axis, step = block.axes[dim], block.steps[dim]
+        if dim in enumerated:
+            intervals.append(_Interval(zero, zero + 1))
+        elif size == 1 or step == 0:
+            intervals.append(_Interval(zero, zero + size))
+        else:
+            walked.add(axis)
+            intervals.append(_walk(starts[axis], step, map_.extents[axis], size))
+    outside = np.zeros((1,) * len(grid.shape), dtype=np.bool_)
+    for axis in range(map_.rank):
+        if axis not in walked:
+            outside = outside | (starts[axis] < 0) | (starts[axis] >= map_.extents[axis])
+    if not intervals:
+        intervals = [_Interval(zero, zero + 1)]
+    if outside.any():
+        intervals[0] = _Interval(intervals[0].low, np.where(outside, 0, intervals[0].high))
+    return intervals
+
+
+def _walk(start: Array, step: int, extent: int, size: int) -> _Interval:
+    """The j in [0, size) with 0 <= start + step * j < extent, for step != 0."""
+    first, last = int(start.min(initial=0)), int(start.max(initial=0))
+    span = step * (size - 1)
+    if min(first, first + span) >= 0 and max(last, last + span) < extent:
+        whole = np.zeros((1,) * start.ndim, dtype=np.int64)
+        return _Interval(whole, whole + size)
+    if step > 0:
+        low, high = -(start // step), -((start - extent) // step)
+    else:
+        low, high = (start - extent) // -step + 1, start // -step + 1
+    return _Interval(np.clip(low, 0, size), np.clip(high, 0, size))
+
+
+def _points(intervals: Sequence[_Interval]) -> Array:
+    return np.asarray(cost.product([i.length for i in intervals]))
+
+
+def _charged_dram_bytes(
+    machine: Machine, map_: TensorMap, block: Block, intervals: Sequence[_Interval], enumerated: tuple[int, ...]
+) -> Array:
+    """Bytes the DRAM is charged for the part of a box given by intervals: rows rounded up to bursts.
+
+    A row is the longest suffix of box dims whose moved bytes are adjacent.
+    """
+    row_bytes = np.full((1,) * intervals[0].low.ndim, map_.dtype.bytes, dtype=np.int64)
+    rows = np.ones_like(row_bytes)
+    adjacent = np.ones_like(row_bytes, dtype=np.bool_)
+    for dim in range(len(block.axes) - 1, -1, -1):
+        points = intervals[dim].length
+        stride = map_.strides[block.axes[dim]] * block.steps[dim]
+        adjacent = adjacent & ((points == 1) | (stride == row_bytes)) & (dim not in enumerated)
+        row_bytes = np.where(adjacent, row_bytes * points, row_bytes)
+        rows = np.where(adjacent, rows, rows * points)
+    if not block.axes:
+        rows = rows * intervals[0].length
+    return np.asarray(cost.dram_charged_bytes(row_bytes, rows, machine.dram.burst_bytes))
+
+
+def _transfer(
+    program: Program, machine: Machine, command: Transfer, enumerated: tuple[int, ...], grid: _Grid
+) -> CommandCost:
+    src_map, dst_map = program.maps[command.src.map], program.maps[command.dst.map]
+    src = _inside(grid, src_map, command.src, command.box, enumerated)
+    dst = _inside(grid, dst_map, command.dst, command.box, enumerated)
+    both = [a & b for a, b in zip(src, dst, strict=True)]
+    moved = grid.total(_points(both), grid.enumerated)
+    n = prod(grid.shape[: grid.loops])
+    match command:
+        case Load():
+            dram = grid.total(_charged_dram_bytes(machine, src_map, command.src, both, enumerated), grid.enumerated)
+            l2 = grid.total(_points(dst), grid.enumerated) * dst_map.dtype.bytes
+            cycles = cost.load_cost(machine, dram, l2)
+            shared, own = (cycles.dram, cycles.l2), 1
+            counts = Counts(dram_read_bytes=grid.grand_total(dram), l2_write_bytes=grid.grand_total(l2), transfers=n)
+        case Store():
+            dram = grid.total(_charged_dram_bytes(machine, dst_map, command.dst, both, enumerated), grid.enumerated)
+            l2 = moved * src_map.dtype.bytes
+            cycles = cost.store_cost(machine, dram, l2)
+            shared, own = (cycles.dram, cycles.l2), 1
+            counts = Counts(dram_write_bytes=grid.grand_total(dram), l2_read_bytes=grid.grand_total(l2), transfers=n)
+        case Push():
+            group = machine.tile_groups[command.tiles.group]
+            scatter = [a for t, a in enumerate(grid.tiles) if any(c.tiles[t] != 0 for c in command.src.start)]
+            multicast = [a for a in grid.tiles if a not in scatter]
+            l2 = grid.total(grid.largest(moved, multicast), scatter) * src_map.dtype.bytes
+            l1 = grid.total(_points(dst), grid.enumerated) * dst_map.dtype.bytes
+            cycles = cost.push_cost(machine, group, l2, grid.largest(l1, grid.tiles))
+            shared, own = (cycles.l2, cycles.noc), cycles.l1
+            counts = Counts(
+                l2_read_bytes=grid.grand_total(l2),
+                noc_bytes=grid.grand_total(l2),
+                l1_write_bytes=grid.grand_total(grid.total(l1, grid.tiles)),
+                transfers=n,
+            )
+        case Pull():
+            group = machine.tile_groups[command.tiles.group]
+            l2 = grid.total(moved, grid.tiles) * dst_map.dtype.bytes
+            l1 = moved * src_map.dtype.bytes
+            cycles = cost.pull_cost(machine, group, l2, grid.largest(l1, grid.tiles))
+            shared, own = (cycles.l2, cycles.noc), cycles.l1
+            counts = Counts(
+                l2_write_bytes=grid.grand_total(l2),
+                noc_bytes=grid.grand_total(l2),
+                l1_read_bytes=grid.grand_total(grid.total(l1, grid.tiles)),
+                transfers=n,
+            )
+    return CommandCost(tuple(grid.instances(s) for s in shared), np.maximum(grid.instances(own), 1), counts)
+
+
+# -------------------------------------------------------------------------------------------------------------- exec
+
+
+def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid) -> CommandCost:
+    group = machine.tile_groups[command.tiles.group]
+    fabric = program.fabrics[command.fabric]
+    maps = [program.maps[o.map] for o in command.operands]
+    dtypes = [m.dtype for m in maps]
+    points: list[Any] = list(command.box)
+    for clip in command.clips:
+        points[clip.dim] = np.clip(clip.limit - grid.coord(clip.start), 0, points[clip.dim])
+    raw_in: Count = 0
+    raw_out: Count = 0
+    for depth, count in enumerate(trips):
+        if command.reduction_loops >> depth & 1:
+            raw_in = raw_in | (grid.counters[depth] != 0).astype(np.int64)
+            raw_out = raw_out | (grid.counters[depth] != count - 1).astype(np.int64)
+    contracts = fabric.combiner is Combiner.MAC
+    run = cost.reduction_run(fabric, command.box, [m.strides for m in maps[:2]], dtypes) if contracts else 0
+    this = cost.exec_cost(group, fabric, dtypes, points, run, raw_in, raw_out)
+    tiles = grid.tiles
+    counts = Counts(
+        macs=grid.grand_total(grid.total(cost.product(points), tiles)) if contracts else 0,
+        vector_ops=grid.grand_total(grid.total(this.vector_ops, tiles)),
+        l1_read_bytes=grid.grand_total(grid.total(this.l1_read_bytes, tiles)),
+        l1_write_bytes=grid.grand_total(grid.total(this.l1_write_bytes, tiles)),
+    )
+    own = grid.instances(np.maximum(grid.largest(this.cycles, tiles), 1))
+    return CommandCost((), own, counts, cost.mac_type(dtypes[0], dtypes[1]) if contracts else None)
