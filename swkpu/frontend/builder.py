@@ -32,7 +32,7 @@ class NodeBuilder:
 
     def emit(self, op: Operation) -> SSAValue:
         """Insert an op at the call's place, with its location and name."""
-        op.location = self.source.location()
+        op.location = self.source.as_attribute()
         self.builder.insert(op)
         (result,) = op.results
         result.name_hint = self.source.hint
@@ -50,7 +50,7 @@ class NodeBuilder:
         return self.cast(x, f32) if isinstance(x, SSAValue) else self.scalar(x)
 
     def operands(self, *values: Value) -> list[SSAValue]:
-        """Operands of an elementwise operator in the type it computes in: f32 for floats, the result's type for integers."""
+        """Operands of an elementwise operator in the type it computes in: f32 for floats, the result's for integers."""
         element = f32 if is_float(self.element) else self.element
         return [self.cast(v, element) if isinstance(v, SSAValue) else self.scalar(v, element) for v in values]
 

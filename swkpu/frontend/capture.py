@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
@@ -23,25 +23,26 @@ def capture(model: nn.Module, example_inputs: tuple[Any, ...]) -> ExportedProgra
     A model in train mode is put in eval mode, with a warning. Raises ModelError when torch cannot capture it.
     """
     inputs = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs)
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"expected a torch.nn.Module, got {type(model).__name__}")
     if any(module.training for module in model.modules()):
         warnings.warn(f"{type(model).__name__} is in train mode; it is put in eval mode to be compiled", stacklevel=2)
         model.eval()
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             return torch.export.export(model, inputs, strict=False)
     except Exception as error:  # whatever the model's own code or torch raises
         raise ModelError(_explain(model, inputs, error)) from error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """torch prints and logs what it then raises; we report it once, ourselves."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)  # torch's own copies of its tree specs
             yield
     finally:
         logging.disable(before)
@@ -58,8 +59,9 @@ def _explain(model: nn.Module, inputs: tuple[Any, ...], error: Exception) -> str
             "A KPU program does the same work for every input; use torch.where, or split the model there."
         )
     return (
-        f"torch.export could not capture {name} for inputs {describe(inputs)}{where}: {type(error).__name__}: {reason}\n"
-        "Check that the model runs on such inputs; code that leaves torch (numpy, item, print of values) cannot be captured."
+        f"torch.export could not capture {name} for inputs {describe(inputs)}{where}: "
+        f"{type(error).__name__}: {reason}\n"
+        "Check that the model runs on such inputs; code that leaves torch (numpy, item) cannot be captured."
     )
 
 

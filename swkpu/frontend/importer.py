@@ -31,7 +31,7 @@ from swkpu.dialects.nn import ConstantOp, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
 from swkpu.errors import ModelError, UnsupportedOpError
 from swkpu.frontend.builder import NodeBuilder
-from swkpu.frontend.capture import capture
+from swkpu.frontend.capture import capture, quiet
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short
 from swkpu.frontend.names import Source, sources, ssa_hint
 from swkpu.frontend.table import Rule, Unsupported, decompositions, load_rules
@@ -51,11 +51,11 @@ def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
     """`builtin.module @name { func.func @main(inputs) -> outputs }` of nn ops.
 
     The module's `nn.input_names` lists the inputs; `nn.output_tree` is the structure of the results, as
-    `torch.utils._pytree.treespec_dumps` writes it (absent where it cannot). Parameters and buffers become `nn.constant`s
+    `torch.utils._pytree.treespec_dumps` writes it (absent where it cannot). Parameters and buffers become constants
     named by their state_dict keys. Raises UnsupportedOpError, which lists all that is unsupported, or ModelError.
     """
     _check_static(ep)
-    with torch.no_grad():
+    with torch.no_grad(), quiet():
         ep = ep.run_decompositions(decompositions())  # pyright: ignore[reportArgumentType]
     _check_static(ep)
     _check_outputs(ep.graph_signature)
@@ -71,7 +71,12 @@ def _check_static(ep: ExportedProgram) -> None:
                 "A KPU program does the same work for every input; use torch.where, or split the model there."
             )
     for node in ep.graph.nodes:
-        symbols = [d for v in _values(node.meta.get("val")) for d in _dims(v) if isinstance(d, torch.SymInt | torch.SymFloat | torch.SymBool)]
+        symbols = [
+            d
+            for v in _values(node.meta.get("val"))
+            for d in _dims(v)
+            if isinstance(d, torch.SymInt | torch.SymFloat | torch.SymBool)
+        ]
         if not symbols:
             continue
         if node.op == "placeholder":
@@ -107,7 +112,9 @@ def _check_outputs(signature: ExportGraphSignature) -> None:
                 "put the model in eval mode before exporting it, or return the new value"
             )
         if spec.kind == OutputKind.USER_INPUT_MUTATION:
-            warnings.warn(f'the model changes its input "{spec.target}" in place; the compiled program will not', stacklevel=4)
+            warnings.warn(
+                f'the model changes its input "{spec.target}" in place; the compiled program will not', stacklevel=4
+            )
         elif not isinstance(spec.arg, TensorArgument):
             value = f" ({spec.arg.value})" if isinstance(spec.arg, ConstantArgument) else ""
             raise ModelError(f"output {index} of the model is not a tensor{value}; return tensors only")
@@ -255,7 +262,8 @@ class _Import:
     def typed_value(self, node: Node, b: NodeBuilder, value: SSAValue, fake: torch.Tensor) -> SSAValue:
         if shape_of(value) != tuple(fake.shape):
             raise ModelError(
-                f"a fault of swkpu: the import rule of {node.target} made {type_of(value)} where torch has {list(fake.shape)}"
+                f"a fault of swkpu: the import rule of {node.target} made {type_of(value)}, "
+                f"torch has {list(fake.shape)}"
             )
         return b.cast(value, element_of(fake.dtype))
 

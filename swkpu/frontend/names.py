@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch._ops import OpOverload
 from torch.fx import Graph, Node
-from xdsl.dialects.builtin import FileLineColLoc, IntAttr, LocationAttr, NameLoc, NoneAttr, StringAttr
+from xdsl.dialects.builtin import LocationAttr
+
+from swkpu.dialects.location import location
 
 _FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d+), in ', re.MULTILINE)
 _TORCH = Path(torch.__file__).parent.as_posix() + "/"
@@ -35,16 +37,15 @@ _UNNAMED = {
 
 @dataclass(frozen=True)
 class Source:
-    """`name` is unique in a program ("layer1.0.relu_1"); `hint` is the SSA name; `line` is 0 where torch knew no source."""
+    """`name` is unique in a program ("layer1.0.relu_1"); `hint` is its SSA name; `line` is 0 if not known."""
 
     name: str
     hint: str
     file: str
     line: int
 
-    def location(self) -> LocationAttr:
-        where = FileLineColLoc(StringAttr(self.file), IntAttr(self.line), IntAttr(0)) if self.line else NoneAttr()
-        return NameLoc(StringAttr(self.name), where)
+    def as_attribute(self) -> LocationAttr:
+        return location(self.name, self.file or None, self.line)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.file}:{self.line})" if self.line else self.name
@@ -84,7 +85,7 @@ def label(node: Node) -> str:
     """A short name of the operator."""
     if not isinstance(node.target, OpOverload):
         return node.name
-    name = node.target._schema.name.partition("::")[2].strip("_")
+    name = node.target.name().partition("::")[2].partition(".")[0].strip("_")
     return _LABELS.get(name, name)
 
 
@@ -116,7 +117,7 @@ def _last_user_frame(frames: list[tuple[str, int]], only_user: bool = False) -> 
 
 def _is_torch(file: str) -> bool:
     file = Path(file).as_posix()
-    return file.startswith(_TORCH) or "/site-packages/torch/" in file or file.startswith("<")
+    return file.startswith((_TORCH, "<")) or "/site-packages/torch/" in file
 
 
 def portable_path(file: str) -> str:

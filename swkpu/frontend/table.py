@@ -1,8 +1,8 @@
 """The one table from ATen operators to import rules.
 
-A rule gets a `NodeBuilder` and the call's arguments (SSA values for tensors, Python values for the rest) in the order and
-with the defaults of the ATen schema. It emits nn ops and returns the call's result. An operator that has a rule is kept
-whole: `decompositions` hands everything else to torch to break down.
+A rule gets a `NodeBuilder` and the call's arguments (SSA values for tensors, Python values for the rest) in the order
+and with the defaults of the ATen schema. It emits nn ops and returns the call's result. An operator that has a rule is
+kept whole: `decompositions` hands everything else to torch to break down.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def load_rules() -> dict[OpOverload, Rule]:
     return RULES
 
 
-def decompositions() -> dict[OpOverload, Callable[..., Any]]:
+def decompositions() -> dict[Any, Callable[..., Any]]:
     """How torch breaks down the operators that have no rule."""
     rules = load_rules()
     table = torch.export.default_decompositions()

@@ -14,7 +14,7 @@ MAX_DOMAIN_DIMS = 16
 MAX_DOMAIN_POINTS = 1 << 36
 """Points of the domain box of one `exec` on one tile."""
 MAX_ACCESS_POINTS = 1 << 26
-"""Points at which one `exec` on one tile reads an operand or writes its result. A convolution reads each window anew."""
+"""Points at which one `exec` on one tile reads an operand or writes its result; overlapping windows count apart."""
 
 
 def expect(condition: bool, message: str) -> None:

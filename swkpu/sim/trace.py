@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from swkpu.errors import InputError
 from swkpu.program.model import Program
@@ -39,8 +39,8 @@ def trace_events(program: Program, machine: Machine, timing: Timing) -> Iterator
             )
     names = [layer.name for layer in program.layers]
     e = timing.events
-    columns: list[list[int]] = [c.tolist() for c in (e.start, e.end, e.stream, e.command, e.layer)]
-    for start, end, stream, command, layer in zip(*columns, strict=True):
+    columns: tuple[list[int], ...] = tuple(c.tolist() for c in (e.start, e.end, e.stream, e.command, e.layer))
+    for start, end, stream, command, layer in cast("Iterator[list[int]]", zip(*columns, strict=True)):
         mnemonic = program.streams[stream].commands[command].mnemonic
         name = f"{mnemonic} {names[layer]}" if layer < len(names) else mnemonic
         yield _complete(stream + 1, name, start, end, mhz, {"command": command, "cycle": start, "cycles": end - start})

@@ -85,7 +85,7 @@ class CommandCost:
     """All instances of one static command, in execution order.
 
     shared   cycles at each of the stream's shared resources (see STREAM_RESOURCES), 0 where not used
-    own      cycles of what the engine does not share (L1 port, array), at least 1
+    own      cycles of what the engine does not share (L1 port, array)
     """
 
     shared: tuple[Array, ...]
@@ -99,7 +99,8 @@ class UnrolledStream:
     """One stream as the linear sequence of items it executes.
 
     An item is a dynamic command, or a `loop` or `end` that carries semaphores. `command` is the index of each item's
-    static command in the stream. Commands of zero trip count never appear.
+    static command in the stream; `own` is what it takes of the engine alone, at least 1 cycle for a command. Commands
+    of zero trip count never appear.
     """
 
     engine: Engine
@@ -181,6 +182,7 @@ def unroll_stream(program: Program, machine: Machine, stream: Stream) -> Unrolle
     loads = _program_loads(fabric)
     if loads.any():
         own = own + loads * machine.tile_groups[stream.group].program_load_cycles
+    own = np.where(is_control, 0, np.maximum(own, 1))
     instances = np.bincount(command, minlength=len(stream.commands))
     load_counts = np.bincount(command[loads], minlength=len(stream.commands))
     counts: list[Counts] = []
@@ -500,13 +502,13 @@ def _transfer(
             dram = grid.total(_charged_dram_bytes(machine, src_map, command.src, both, enumerated), grid.enumerated)
             l2 = grid.total(_points(dst), grid.enumerated) * dst_map.dtype.bytes
             cycles = cost.load_cost(machine, dram, l2)
-            shared, own = (cycles.dram, cycles.l2), 1
+            shared, own = (cycles.dram, cycles.l2), cycles.l1
             counts = Counts(dram_read_bytes=grid.grand_total(dram), l2_write_bytes=grid.grand_total(l2), transfers=n)
         case Store():
             dram = grid.total(_charged_dram_bytes(machine, dst_map, command.dst, both, enumerated), grid.enumerated)
             l2 = moved * src_map.dtype.bytes
             cycles = cost.store_cost(machine, dram, l2)
-            shared, own = (cycles.dram, cycles.l2), 1
+            shared, own = (cycles.dram, cycles.l2), cycles.l1
             counts = Counts(dram_write_bytes=grid.grand_total(dram), l2_read_bytes=grid.grand_total(l2), transfers=n)
         case Push():
             group = machine.tile_groups[command.tiles.group]
@@ -534,7 +536,7 @@ def _transfer(
                 l1_read_bytes=grid.grand_total(grid.total(l1, grid.tiles)),
                 transfers=n,
             )
-    return CommandCost(tuple(grid.instances(s) for s in shared), np.maximum(grid.instances(own), 1), counts)
+    return CommandCost(tuple(grid.instances(s) for s in shared), grid.instances(own), counts)
 
 
 # -------------------------------------------------------------------------------------------------------------- exec
@@ -564,5 +566,5 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
         l1_read_bytes=grid.grand_total(grid.total(this.l1_read_bytes, tiles)),
         l1_write_bytes=grid.grand_total(grid.total(this.l1_write_bytes, tiles)),
     )
-    own = grid.instances(np.maximum(grid.largest(this.cycles, tiles), 1))
+    own = grid.instances(grid.largest(this.cycles, tiles))
     return CommandCost((), own, counts, cost.mac_type(dtypes[0], dtypes[1]) if contracts else None)

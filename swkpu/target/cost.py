@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from functools import reduce
+from math import gcd
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
@@ -339,16 +340,18 @@ def _byte_step(access: Access, strides: Sequence[int], dim: int) -> int:
 def access_elements(access: Access, points: Sequence[Count]) -> Count:
     """Elements of a map that a box of the domain touches, each once.
 
-    Per map dim the smaller of the span of its expression and the number of points of the dims in it, so a stride
-    without overlap counts no holes and an overlapping window counts no element twice.
+    Per map dim the smaller of the span of its expression (in steps of the common divisor of its coefficients) and the
+    number of points of the dims in it: a stride without overlap counts no holes, an overlapping window no element
+    twice.
     """
     total: Count = 1
     for expr in access.exprs:
         span: Count = 1
         distinct: Count = 1
+        step = gcd(*(coef for _, coef in expr.terms))
         for dim, coef in expr.terms:
             if coef != 0:
-                span = span + abs(coef) * (points[dim] - 1)
+                span = span + abs(coef) // step * (points[dim] - 1)
                 distinct = distinct * points[dim]
         total = total * _minimum(span, distinct)
     return total

@@ -126,17 +126,15 @@ def clamp_max(b: NodeBuilder, x: SSAValue, high: Scalar) -> SSAValue:
 
 def _clamp(b: NodeBuilder, x: SSAValue, low: Scalar | None, high: Scalar | None) -> SSAValue:
     b.float_only()
-    low = None if low is None or isinf(low) and low < 0 else float(low)
-    high = None if high is None or isinf(high) and high > 0 else float(high)
+    low = None if low is None or (isinf(low) and low < 0) else float(low)
+    high = None if high is None or (isinf(high) and high > 0) else float(high)
     if low is None and high is None:
         return x
     return b.emit(nn.ClampOp(b.f32(x), low, high))
 
 
 @rule(aten.clamp.Tensor)
-def clamp_tensor(
-    b: NodeBuilder, x: SSAValue, low: SSAValue | None = None, high: SSAValue | None = None
-) -> SSAValue:
+def clamp_tensor(b: NodeBuilder, x: SSAValue, low: SSAValue | None = None, high: SSAValue | None = None) -> SSAValue:
     """nn.maximum and nn.minimum"""
     if low is not None:
         x = _binary(b, nn.MaximumOp, x, low)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
-from xdsl.dialects.builtin import f32
 from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, normal_dims
 from swkpu.frontend.table import Unsupported, rule
+from swkpu.interp.constants import inline_constant
 
 aten = torch.ops.aten
 
@@ -32,15 +33,12 @@ def batch_norm(
         raise Unsupported(f"on a tensor of shape {nn.shape_of(x)}")
     weight = _filled(b, channels, 1.0) if weight is None else weight
     bias = _filled(b, channels, 0.0) if bias is None else bias
-    statistics = (b.f32(v) for v in (weight, bias, mean, variance))
-    return b.emit(nn.BatchNormOp(b.f32(x), *statistics, eps)), None, None
+    op = nn.BatchNormOp(b.f32(x), b.f32(weight), b.f32(bias), b.f32(mean), b.f32(variance), eps)
+    return b.emit(op), None, None
 
 
 def _filled(b: NodeBuilder, channels: int, value: float) -> SSAValue:
-    from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, TensorType
-
-    type_ = TensorType(f32, [channels])
-    return b.emit(nn.ConstantOp(DenseIntOrFPElementsAttr.from_list(type_, [value]), type_))
+    return b.emit(inline_constant(np.full(channels, value, dtype=np.float32)))
 
 
 @rule(aten.softmax.int, aten._softmax.default)

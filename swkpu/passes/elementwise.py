@@ -1,0 +1,45 @@
+"""What kind of operator an nn op is, and which of its producers an elementwise op is computed together with."""
+
+from __future__ import annotations
+
+from xdsl.ir import Operation, OpResult
+
+from swkpu.dialects import nn
+from swkpu.dialects.nn import shape_of
+
+ELEMENTWISE = (nn.UnaryOp, nn.BinaryOp, nn.ClampOp, nn.CastOp, nn.BatchNormOp)
+"""Each result element is a function of one element of each operand."""
+CONTRACTIONS = (nn.Conv2dOp, nn.LinearOp, nn.MatmulOp)
+REDUCTIONS = (nn.Pool2dOp, nn.ReduceOp)
+SELECTIONS = (nn.MaxPool2dOp, nn.MaxOp, nn.ReshapeOp, nn.PermuteOp)
+"""Each result element is one of the operand's, so they work on any storage type and round nothing."""
+
+
+def is_elementwise(op: Operation) -> bool:
+    return isinstance(op, ELEMENTWISE)
+
+
+def absorbed_producer(op: Operation) -> OpResult | None:
+    """The operand whose producer the elementwise `op` is evaluated with, so that the value is never stored.
+
+    At most one: the latest in program order that nothing else uses, has the result's shape (is not broadcast), and is
+    the result of a contraction, a pool, a reduction or another elementwise op.
+    """
+    if not is_elementwise(op):
+        return None
+    candidates = [v for v in op.operands if isinstance(v, OpResult) and _can_absorb(op, v)]
+    latest: OpResult | None = None
+    for value in candidates:
+        if latest is None or latest.op.is_before_in_block(value.op):
+            latest = value
+    return latest
+
+
+def _can_absorb(op: Operation, value: OpResult) -> bool:
+    producer = value.op
+    return (
+        isinstance(producer, ELEMENTWISE + CONTRACTIONS + REDUCTIONS)
+        and producer.parent is op.parent
+        and all(use.operation is op for use in value.uses)
+        and shape_of(value) == shape_of(op.results[0])
+    )

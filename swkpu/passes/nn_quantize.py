@@ -1,0 +1,156 @@
+"""Choose what values are stored as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import FunctionType, LocationAttr, ModuleOp, TensorType, bf16, f16, f32
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, BlockArgument, Operation, OpResult, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from swkpu.dialects.nn import CastOp, ConstantOp, NNOp, shape_of
+from swkpu.errors import IRError
+from swkpu.passes.elementwise import SELECTIONS, absorbed_producer, is_elementwise
+from swkpu.passes.nn_fold_constants import fold_constants
+
+FLOATS: dict[str, Attribute | None] = {"fp32": None, "bf16": bf16, "fp16": f16}
+INTEGERS = ("int8", "int4")
+
+
+@dataclass(frozen=True)
+class NnQuantizePass(ModulePass):
+    """Store f32 tensors as bf16 or fp16: cast each value once, where it is produced.
+
+    Inputs of the function become tensors of the storage type. Contractions, pools and reductions read the storage type
+    and give f32; elementwise operators compute in f32. A value is stored, and so rounded, unless its one use is an
+    elementwise operator evaluated together with its producer: conv, bias, residual and relu round once, at their end.
+    Constants that contractions read are rounded too; those that elementwise operators read, and the function's results,
+    stay f32. `fp32` changes nothing. Constants are folded.
+    """
+
+    name = "nn-quantize"
+
+    precision: str
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        storage = storage_type(self.precision)
+        if storage is None:
+            return
+        fold_constants(op)
+        for function in op.walk():
+            if isinstance(function, FuncOp) and function.body.blocks:
+                quantize(function, storage)
+        fold_constants(op)
+
+
+def storage_type(precision: str) -> Attribute | None:
+    """The storage type that values are cast to; None for fp32. Raises IRError for what is not available."""
+    if precision in INTEGERS:
+        raise IRError(
+            f"nn-quantize: {precision} needs the value ranges that calibration finds, and this version has no "
+            f"calibration; "
+            f"available are {', '.join(FLOATS)}"
+        )
+    if precision not in FLOATS:
+        raise IRError(f'nn-quantize: unknown precision "{precision}"; available are {", ".join(FLOATS)}')
+    return FLOATS[precision]
+
+
+def quantize(function: FuncOp, storage: Attribute) -> None:
+    """Place the casts in one function and change its signature."""
+    operations = list(function.body.block.ops)
+    fused: set[SSAValue] = {v for op in operations if (v := absorbed_producer(op)) is not None}
+    casts = _Casts(storage, fused)
+    for argument in function.body.block.args:
+        casts.store_natively(argument)
+    for op in operations:
+        if isinstance(op, ReturnOp):
+            casts.rewrite_return(op)
+        elif isinstance(op, SELECTIONS):
+            casts.rewrite_selection(op)
+        elif is_elementwise(op):
+            casts.rewrite_elementwise(op)
+        elif isinstance(op, NNOp):
+            casts.rewrite_accumulation(op)
+    inputs = [argument.type for argument in function.body.block.args]
+    function.properties["function_type"] = FunctionType.from_lists(inputs, function.function_type.outputs.data)
+
+
+@dataclass
+class _Casts:
+    """The casts of one function."""
+
+    storage: Attribute
+    fused: set[SSAValue]
+    """Values that are evaluated together with their use and never stored."""
+    native: set[SSAValue] = field(default_factory=set)
+    """Values that were f32 and now have the storage type themselves."""
+    rounded: dict[SSAValue, SSAValue] = field(default_factory=dict)
+    """The stored form of an f32 value."""
+
+    def is_f32(self, value: SSAValue) -> bool:
+        return isinstance(value.type, TensorType) and value.type.element_type == f32
+
+    def store_natively(self, value: OpResult | BlockArgument) -> None:
+        """Give an f32 value the storage type in place of a cast."""
+        if self.is_f32(value):
+            new = Rewriter.replace_value_with_new_type(value, TensorType(self.storage, shape_of(value)))
+            if isinstance(value, BlockArgument) and isinstance(new, BlockArgument):
+                new.location = value.location
+            self.native.add(new)
+
+    def stored(self, value: SSAValue) -> SSAValue:
+        """The value as memory has it. Its cast stands right after its producer."""
+        if not self.is_f32(value):
+            return value
+        if value not in self.rounded:
+            assert isinstance(value, OpResult)  # arguments are stored natively
+            cast = self._cast(value, self.storage, value.op.location)
+            Rewriter.insert_op(cast, InsertPoint.after(value.op))
+            self.rounded[value] = cast.result
+        return self.rounded[value]
+
+    def computed(self, value: SSAValue, user: Operation) -> SSAValue:
+        """The value as f32 arithmetic of `user` has it."""
+        if value in self.native:
+            source = value
+        elif not self.is_f32(value) or isinstance(value.owner, ConstantOp) or value in self.fused:
+            return value
+        else:
+            source = self.stored(value)
+        cast = self._cast(source, f32, user.location)
+        Rewriter.insert_op(cast, InsertPoint.before(user))
+        return cast.result
+
+    def _cast(self, value: SSAValue, element: Attribute, location: LocationAttr) -> CastOp:
+        cast = CastOp(value, element)
+        cast.location = location
+        cast.result.name_hint = value.name_hint
+        return cast
+
+    def rewrite_accumulation(self, op: NNOp) -> None:
+        """Contractions, pools and reductions that sum: stored operands, f32 result."""
+        for index, operand in enumerate(op.operands):
+            op.operands[index] = self.stored(operand)
+
+    def rewrite_selection(self, op: NNOp) -> None:
+        """Operators that pick or move elements: stored operand, result of the same type."""
+        if self.is_f32(op.operands[0]) or op.operands[0] in self.native:
+            op.operands[0] = self.stored(op.operands[0])
+            self.store_natively(op.results[0])
+
+    def rewrite_elementwise(self, op: Operation) -> None:
+        """f32 operands, one cast per operand that is stored."""
+        forms = {v: self.computed(v, op) for v in dict.fromkeys(op.operands)}
+        for index, operand in enumerate(op.operands):
+            op.operands[index] = forms[operand]
+
+    def rewrite_return(self, op: ReturnOp) -> None:
+        """f32 results: a value that nothing else uses is returned as computed, any other as stored."""
+        for index, operand in enumerate(op.operands):
+            only_returned = all(use.operation is op for use in operand.uses)
+            if not (self.is_f32(operand) and only_returned):
+                op.operands[index] = self.computed(operand, op)
