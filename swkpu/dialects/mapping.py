@@ -55,13 +55,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping; see the module's text. `result` is the memory the result stays in: "l2" or "dram"."""
+    """A mapping; see the module's text. `result` is the memory the result stays in: "l2" or "dram"; `cycles` the estimate."""
 
     parts: tuple[Part, ...]
     l2: Sizes = ()
     split: str | None = None
     result: str = "l2"
     stream_buffers: int = 2
+    cycles: int | None = None
 
 
 @irdl_attr_definition
@@ -74,7 +75,7 @@ class MappingAttr(Data[Mapping]):
         with parser.in_angle_brackets():
             while True:
                 pos = parser.pos
-                key = parser.parse_identifier(" (l2, stream_buffers, split, result or parts)")
+                key = parser.parse_identifier(" (l2, stream_buffers, result, split, cycles or parts)")
                 parser.parse_punctuation("=")
                 match key:
                     case "l2":
@@ -83,7 +84,7 @@ class MappingAttr(Data[Mapping]):
                         fields[key] = parser.parse_identifier()
                     case "result":
                         fields[key] = parser.parse_keyword_in(("l2", "dram"))
-                    case "stream_buffers":
+                    case "stream_buffers" | "cycles":
                         fields[key] = parser.parse_integer(allow_negative=False)
                     case "parts":
                         fields[key] = _parse_tuple(parser, lambda: _parse_part(parser))
@@ -105,6 +106,8 @@ class MappingAttr(Data[Mapping]):
         out.append(f"result = {m.result}")
         if m.split is not None:
             out.append(f"split = {m.split}")
+        if m.cycles is not None:
+            out.append(f"cycles = {m.cycles}")
         out.append(f"parts = [{', '.join(_part(p) for p in m.parts)}]")
         printer.print_string("<" + ", ".join(out) + ">")
 

@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from swkpu.dialects import nn
 from swkpu.frontend.names import Source
 from swkpu.frontend.table import Unsupported
-from swkpu.interp.constants import inline_constant
+from swkpu.interp.constants import constant
 from swkpu.types import dtype_of, is_float, numpy_dtype
 
 Scalar = bool | int | float
@@ -40,7 +40,7 @@ class NodeBuilder:
 
     def scalar(self, value: Scalar, element: Attribute = f32) -> SSAValue:
         """A constant of rank 0."""
-        return self.emit(inline_constant(np.array(value, dtype=numpy_dtype(dtype_of(element)))))
+        return self.emit(constant(np.array(value, dtype=numpy_dtype(dtype_of(element)))))
 
     def cast(self, x: SSAValue, element: Attribute) -> SSAValue:
         return x if nn.type_of(x).element_type == element else self.emit(nn.CastOp(x, element))

@@ -20,6 +20,7 @@ from torch.export.graph_signature import (
     TensorArgument,
 )
 from torch.fx import Node
+from torch.fx.node import map_arg
 from torch.utils import _pytree as pytree
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, UnrealizedConversionCastOp, f32
@@ -35,6 +36,7 @@ from swkpu.frontend.capture import capture, quiet
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short
 from swkpu.frontend.names import Source, sources, ssa_hint
 from swkpu.frontend.table import Rule, Unsupported, decompositions, load_rules
+from swkpu.interp.constants import constant
 from swkpu.types import tensor_type, to_numpy
 
 INPUT_NAMES = "nn.input_names"
@@ -139,7 +141,9 @@ class _Import:
     values: dict[Node, Any] = field(default_factory=dict)
     """What each node is: an SSA value, a tuple of them, or a Python value."""
     weights: dict[Node, tuple[str, torch.Tensor]] = field(default_factory=dict)
-    """Parameters, buffers and constants that no call has used yet, with their names."""
+    """Parameters, buffers and constants, with their names. Their ops are made at first use."""
+    known: dict[Node, Any] = field(default_factory=dict)
+    """Values that depend on no input and no parameter (position and mask arithmetic): torch has evaluated them."""
     missing: dict[str, _Missing] = field(default_factory=dict)
 
     def run(self) -> ModuleOp:
@@ -148,7 +152,7 @@ class _Import:
         rules = load_rules()
         names = self.bind_placeholders()
         for node in self.ep.graph.nodes:
-            if node.op == "call_function":
+            if node.op == "call_function" and not self.evaluate(node):
                 self.values[node] = self.import_call(node, rules)
         self.raise_missing()
         outputs = self.outputs()
@@ -178,6 +182,8 @@ class _Import:
                 self.values[node] = self.argument(node)
             elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
                 self.weights[node] = (str(spec.target), self.tensor(str(spec.target), spec.kind))
+                if spec.kind == InputKind.CONSTANT_TENSOR:
+                    self.known[node] = self.weights[node][1]
             else:
                 raise ModelError(f'input "{node.name}" is a {spec.kind.name}; swkpu takes tensors')
         return names
@@ -200,16 +206,31 @@ class _Import:
         return tensor
 
     def constant(self, node: Node, b: NodeBuilder) -> SSAValue:
-        """The weight of a placeholder, emitted where it is first used."""
-        key, tensor = self.weights[node]
+        """A weight or known value, emitted where it is first used."""
+        key, tensor = self.weights.get(node) or (None, self.known[node])
         tensor = tensor.float() if tensor.dtype == torch.float64 else tensor
+        element_of(tensor.dtype)  # raises for what has no storage type
         array = to_numpy(tensor.cpu()).copy()  # a later change of the model must not reach the IR
-        op = ConstantOp(WeightAttr.from_array(array, key), tensor_type(array.shape, element_of(tensor.dtype)))
-        value = b.emit(op)
+        if key is None:
+            return b.emit(constant(array))
+        value = b.emit(ConstantOp(WeightAttr.from_array(array, key), tensor_type(array.shape, element_of(tensor.dtype))))
         value.name_hint = ssa_hint(key, "weight")
         return value
 
     # ---- calls ----
+
+    def evaluate(self, node: Node) -> bool:
+        """Evaluate a call whose operands are all known, and say whether that could be done."""
+        target = node.target
+        if not all(operand in self.known for operand in node.all_input_nodes):
+            return False
+        if isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
+            return False
+        if not isinstance(target, OpOverload) and target is not operator.getitem:
+            return False
+        args, kwargs = map_arg((node.args, node.kwargs), lambda operand: self.known[operand])
+        self.known[node] = target(*args, **kwargs)
+        return True
 
     def import_call(self, node: Node, rules: dict[OpOverload, Rule]) -> Any:
         if node.target is operator.getitem:
@@ -241,8 +262,8 @@ class _Import:
         match argument:
             case Node():
                 if argument not in self.values:
-                    if argument not in self.weights:  # a submodule of a higher-order operator
-                        raise Unsupported("")
+                    if argument not in self.weights and not isinstance(self.known.get(argument), torch.Tensor):
+                        raise Unsupported("")  # a submodule of a higher-order operator
                     self.values[argument] = self.constant(argument, b)
                 return self.values[argument]
             case list() | tuple():

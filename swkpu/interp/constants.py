@@ -41,15 +41,18 @@ def constant_array(value: SSAValue) -> Array | None:
 
 
 def inline_constant(array: Array) -> ConstantOp:
-    """A constant written in the IR."""
+    """A constant written in the IR. Its elements are finite."""
     type_ = tensor_type(array.shape, element_of(dtype_of_numpy(array.dtype)))
     data = array.astype(np.int8) if array.dtype.itemsize == 1 else array
     return ConstantOp(DenseIntOrFPElementsAttr(type_, BytesAttr(np.ascontiguousarray(data).tobytes())), type_)
 
 
 def constant(array: Array) -> ConstantOp:
-    """A constant: in the IR when small, else a weight named by its content."""
-    if array.size <= INLINE_ELEMENTS:
+    """A constant: in the IR when small, else a weight named by its content.
+
+    Infinities and NaNs are always weights: xDSL 0.74 prints them in hexadecimal, and reads that back as integers.
+    """
+    if array.size <= INLINE_ELEMENTS and np.isfinite(array.astype(np.float64)).all():
         return inline_constant(array)
     type_ = tensor_type(array.shape, element_of(dtype_of_numpy(array.dtype)))
     return ConstantOp(WeightAttr.from_array(array), type_)

@@ -10,7 +10,7 @@ import numpy as np
 from xdsl.builder import Builder
 from xdsl.context import Context
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, ModuleOp, TensorType, f32
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, ModuleOp, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
@@ -400,6 +400,8 @@ class _Lower(RewritePattern):
         new = lower(op)
         for n in new:
             n.location = op.location
+            if isinstance(n, df.RecurrenceOp):
+                n.attributes["op"] = StringAttr(op.name.removeprefix("nn."))
         new[-1].results[0].name_hint = op.results[0].name_hint
         rewriter.replace(op, new)
 

@@ -95,6 +95,7 @@ def fuse(f: _Fusion) -> RecurrenceOp:
         consumer.result.type,
         producer.pad_values,
     )
+    fused.attributes |= (producer if not producer.is_elementwise else consumer).attributes
     fused.location = producer.location if not producer.is_elementwise else consumer.location
     fused.result.name_hint = (producer if not producer.is_elementwise else consumer).result.name_hint
     return fused

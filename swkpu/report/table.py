@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,8 @@ def _totals(report: Report) -> list[tuple[str, str]]:
     ]
     if report.check is not None:
         check = report.check
-        sqnr = f"{check.sqnr_db:.1f} dB" if check.sqnr_db is not None else "no noise"
+        noisy = check.sqnr_db is not None and math.isfinite(check.sqnr_db)
+        sqnr = f"{check.sqnr_db:.1f} dB" if noisy else "no noise"
         top1 = "" if check.top1_match is None else f", top-1 {'matches' if check.top1_match else 'differs'}"
         rows.append(("check", f"max abs {check.max_abs_diff:.3g}, max rel {check.max_rel_diff:.3g}, SQNR {sqnr}{top1}"))
     seconds = [

@@ -67,7 +67,7 @@ def reference_timing(program: Program, machine: Machine, contention: bool = True
     instances: dict[tuple[int, int], list[Instance]] = {}
     now = 0
     while now < MAX_CYCLES:
-        while any([engine.step_over_control(tokens, now) for engine in engines]):
+        while any(engine.step_over_control(tokens, now) for engine in engines):
             pass
         arrived = [engine for engine in engines if engine.arrives(tokens)]
         for engine in arrived:

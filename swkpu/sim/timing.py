@@ -327,7 +327,7 @@ def _layer_timings(
 
 
 def _resource_busy(streams: tuple[UnrolledStream, ...]) -> dict[str, int]:
-    busy: dict[str, int] = {name: 0 for name in RESOURCES}
+    busy: dict[str, int] = dict.fromkeys(RESOURCES, 0)
     for stream in streams:
         for resource, occupancy in zip(stream.resources, stream.shared, strict=True):
             busy[RESOURCES[resource]] += int(occupancy.sum())

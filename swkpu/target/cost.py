@@ -406,7 +406,7 @@ def contraction_cost(
     """Array passes of a matrix product; docs/timing.md, "Contraction".
 
     With one pass and nothing else to wait for, output-stationary is SCALE-Sim's analytical fold (Samajdar et al.,
-    2018, eq. 1) with the drain separated. `run_points` are the reduction points of the contiguous run,
+    2020) with the drain separated. `run_points` are the reduction points of the contiguous run,
     `outer_points` the others; `rows_bytes` and `cols_bytes` the element sizes of the inputs that index rows and
     columns; `epilogue_bytes` what the epilogue operands read per result. `stationary_on_cols` says whether the
     stationary operand is the one that indexes `cols` (weight- and input-stationary).

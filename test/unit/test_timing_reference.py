@@ -276,7 +276,7 @@ def assert_agree(program: Program, machine: Machine, contention: bool) -> None:
     assert fast.cycles == slow.cycles
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(programs(), st.booleans())
 def test_random_programs(case: tuple[Program, Machine], contention: bool) -> None:
     assert_agree(*case, contention)

@@ -11,7 +11,7 @@ from xdsl.ir import SSAValue
 from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, normal_dims
 from swkpu.frontend.table import Unsupported, rule
-from swkpu.interp.constants import inline_constant
+from swkpu.interp.constants import constant
 
 aten = torch.ops.aten
 
@@ -38,7 +38,7 @@ def batch_norm(
 
 
 def _filled(b: NodeBuilder, channels: int, value: float) -> SSAValue:
-    return b.emit(inline_constant(np.full(channels, value, dtype=np.float32)))
+    return b.emit(constant(np.full(channels, value, dtype=np.float32)))
 
 
 @rule(aten.softmax.int, aten._softmax.default)

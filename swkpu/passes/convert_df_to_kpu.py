@@ -1,0 +1,606 @@
+"""`convert-df-to-kpu`: apply the mappings. Each recurrence becomes a layer: loops, buffers, transfers and executions.
+
+The loops of a layer are the mapping's L2 loops, then, per part, its L1 loops. Every operand is brought in just outside the innermost loop it depends on,
+so what a loop does not change stays where it is. All coordinates are affine in the loop counters and tile coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import ceil, prod
+
+from xdsl.builder import Builder
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, i64
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from swkpu.affine import Linear, linear_map, map_of
+from swkpu.dialects import df, kpu
+from swkpu.dialects.df import RecurrenceOp
+from swkpu.dialects.kpu import T0, BufferType, TilesAttr, buffer_type
+from swkpu.dialects.location import layer_name, source_of
+from swkpu.dialects.mapping import Mapping, Part
+from swkpu.dialects.nn import shape_of, type_of
+from swkpu.errors import IRError, MappingError
+from swkpu.mapping.problem import axis_step, local_access
+from swkpu.mapping.residency import bytes_of, root
+from swkpu.program.model import Space
+from swkpu.target import Machine, load_target
+from swkpu.types import dtype_of, rate_key
+
+
+def row_major(shape: Sequence[int]) -> list[Linear]:
+    """The origin of a block."""
+    return [Linear(0) for _ in shape]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A spatially and temporally split dim within one part: `tiles` blocks of `pieces` pieces of `size` points."""
+
+    dim: int
+    offset: int
+    extent: int
+    tiles: int
+    pieces: int
+    size: int
+    tile_coordinate: int | None
+
+    @property
+    def covered(self) -> int:
+        return self.tiles * self.pieces * self.size
+
+
+@dataclass
+class Scope:
+    """Where the next ops go, and the start coordinate of every domain dim there."""
+
+    builder: Builder
+    start: list[Linear]
+    depth: int = 0
+
+
+@dataclass
+class Streamed:
+    """An operand or result that goes through an L2 buffer: the buffer, and the domain start it was filled at."""
+
+    buffer: SSAValue
+    start: list[Linear]
+
+
+@dataclass
+class PartState:
+    """A part while its code is made: its axes, its tiles, and the L1 blocks that are in scope."""
+
+    part: Part
+    axes: list[Axis]
+    tiles: TilesAttr
+    loops: list[Axis]
+    blocks: dict[int, SSAValue] = field(default_factory=dict[int, SSAValue])
+
+
+class LayerLowering:
+    """Makes the body of one layer."""
+
+    def __init__(self, op: RecurrenceOp, mapping: Mapping, buffers: dict[SSAValue, SSAValue], program: ProgramLowering):
+        self.op, self.mapping, self.buffers, self.program = op, mapping, buffers, program
+        self.domain = op.domain
+        self.extents = op.domain.extents
+        self.maps = [linear_map(m.data) for m in op.maps.data]
+        self.values = list(op.operands)
+        self.streamed: dict[int, Streamed] = {}
+        self.l2 = [(self._dim(name), size) for name, size in mapping.l2]
+        self.l2_size = {d: s for d, s in self.l2}
+        self.l2_loops = [(d, s) for d, s in self.l2 if ceil(self.extents[d] / s) > 1]
+        self._check_nest()
+        self.parts = [self._part(p) for p in mapping.parts]
+        self.result_space = buffer_type(buffers[op.result]).memory
+
+    # -- the mapping, checked --
+
+    def _fail(self, message: str) -> MappingError:
+        where = f" ({source_of(self.op)})" if source_of(self.op) else ""
+        return MappingError(f"mapping of '{layer_name(self.op)}'{where}: {message}")
+
+    def _dim(self, name: str) -> int:
+        if name not in self.domain.names:
+            raise self._fail(f"'{name}' is not a dim of the domain {self.domain}")
+        return self.domain.index(name)
+
+    def _check_nest(self) -> None:
+        for d, _ in self.l2:
+            if d >= self.domain.parallel:
+                raise self._fail(f"reduction dim '{self.domain.names[d]}' cannot be tiled in L2; use l1")
+
+    def _part(self, part: Part) -> PartState:
+        group = self.program.group(part.group)
+        if group is None:
+            raise self._fail(f"target {self.program.machine.name} has no tile group '{part.group}'")
+        if part.tiles > group.count or len(part.space) > 2:
+            raise self._fail(f"{part.tiles} tiles over {len(part.space)} dims; '{part.group}' has {group.count}, over at most 2 dims")
+        space = {self._dim(n): (t, T0 + i) for i, (n, t) in enumerate(part.space)}
+        sizes = {self._dim(n): s for n, s in part.l1}
+        split = None if self.mapping.split is None else self._dim(self.mapping.split)
+        axes: list[Axis] = []
+        for d, full in enumerate(self.extents):
+            extent, offset = self.l2_size.get(d, full), 0
+            if d == split and part.share is not None:
+                low, high = part.share
+                if not 0 <= low < high <= extent:
+                    raise self._fail(f"share [{low}, {high}] is not within the {extent} points of '{self.mapping.split}'")
+                extent, offset = high - low, low
+            tiles, coordinate = space.get(d, (1, None))
+            size = min(sizes.get(d, ceil(extent / tiles)), extent)
+            axis = Axis(d, offset, extent, tiles, ceil(extent / (tiles * size)), size, coordinate)
+            exact = d in self.l2_size or d >= self.domain.parallel
+            if exact and axis.covered != extent and ceil(full / self.l2_size.get(d, full)) > 1 or (
+                d >= self.domain.parallel and axis.covered != extent
+            ):
+                raise self._fail(
+                    f"{tiles} tiles of {axis.pieces} pieces of {size} do not divide the {extent} points of '{self.domain.names[d]}' exactly"
+                )
+            axes.append(axis)
+        order = [self._dim(n) for n in part.order]
+        loops = [axes[d] for d in order if axes[d].pieces > 1]
+        missing = [self.domain.names[a.dim] for a in axes if a.pieces > 1 and a.dim not in order]
+        if missing:
+            raise self._fail(f"dims {', '.join(missing)} are cut into pieces but not in `order`")
+        kinds = [a.dim >= self.domain.parallel for a in loops]
+        if kinds != sorted(kinds):
+            raise self._fail("reduction dims come last in `order`: an accumulator holds one block of results")
+        if len(loops) + len(self.l2_loops) > kpu.MAX_LOOPS:
+            raise self._fail(f"{len(loops) + len(self.l2_loops)} loops; the machine nests {kpu.MAX_LOOPS}")
+        counts = [space_tiles for _, space_tiles in part.space] + [1, 1]
+        return PartState(part, axes, TilesAttr.of(part.group, 0, counts[0], counts[1]), loops)
+
+    # -- geometry --
+
+    def _dims(self, operand: int) -> set[int]:
+        return {d for e in self.maps[operand] for d in e.dims if self.extents[d] > 1}
+
+    def _origin(self, operand: int, start: list[Linear]) -> list[Linear]:
+        values = dict(enumerate(start))
+        return [e.substitute(values) for e in self.maps[operand]]
+
+    def _steps(self, operand: int) -> list[int]:
+        return [axis_step(e, self.domain) for e in self.maps[operand]]
+
+    def _block_shape(self, operand: int, sizes: Sequence[int]) -> list[int]:
+        """Elements per axis that a domain box of `sizes` reads, in units of the step."""
+        out: list[int] = []
+        for e in self.maps[operand]:
+            local = local_access(e, self.domain)
+            if any(c < 0 for _, c in local.terms):
+                raise self._fail("an access that runs backwards has no block form")
+            out.append(local.span(sizes))
+        return out
+
+    def _level_in_l2(self, operand: int) -> int:
+        """How many L2 loops stand around the operand's transfers."""
+        dims = self._dims(operand)
+        return max((i + 1 for i, (d, _) in enumerate(self.l2_loops) if d in dims), default=0)
+
+    def _level_in_l1(self, operand: int, state: PartState) -> int:
+        dims = self._dims(operand)
+        return max((i + 1 for i, a in enumerate(state.loops) if a.dim in dims), default=0)
+
+    # -- code --
+
+    def emit(self, body: Block) -> None:
+        scope = Scope(Builder(InsertPoint.at_end(body)), [Linear(0) for _ in self.extents])
+        self._emit_l2(scope, 0)
+
+    @contextmanager
+    def _loop(self, scope: Scope, dim: int, trips: int, step: int) -> Iterator[Scope]:
+        loop = kpu.ForOp(trips)
+        scope.builder.insert(loop)
+        start = list(scope.start)
+        start[dim] = start[dim] + Linear.of(0, {scope.depth: step})
+        yield Scope(Builder(InsertPoint.at_end(loop.body.block)), start, scope.depth + 1)
+
+    def _emit_l2(self, scope: Scope, level: int) -> None:
+        sizes = [self.l2_size.get(d, e) for d, e in enumerate(self.extents)]
+        for i, value in enumerate(self.values):
+            if buffer_type(self.buffers[value]).memory is Space.DRAM and self._level_in_l2(i) == level:
+                self._load(scope, i, sizes)
+        result = len(self.values)
+        stores = self.result_space is Space.DRAM and self._level_in_l2(result) == level
+        if stores:
+            shape = self._block_shape(result, sizes)
+            alloc = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L2, level > 0)
+            self.streamed[result] = Streamed(alloc, scope.start)
+        innermost = level == len(self.l2_loops)
+        for state in self.parts:
+            for i in range(len(self.values)):
+                if self._level_in_l2(i) == level and self._level_in_l1(i, state) == 0:
+                    self._push(scope, i, state, in_loop=level > 0)
+        if innermost:
+            for state in self.parts:
+                self._emit_l1(scope, state, 0)
+        else:
+            dim, size = self.l2_loops[level]
+            with self._loop(scope, dim, ceil(self.extents[dim] / size), size) as inner:
+                self._emit_l2(inner, level + 1)
+        if stores:
+            buffer = self.streamed[result].buffer
+            target = self.buffers[self.op.result]
+            scope.builder.insert(
+                kpu.StoreOp(buffer, row_major(buffer_type(buffer).extents), target, self._origin(result, scope.start), buffer_type(buffer).extents)
+            )
+
+    def _emit_l1(self, scope: Scope, state: PartState, level: int) -> None:
+        parallel = sum(a.dim < self.domain.parallel for a in state.loops)
+        if level > 0:
+            for i in range(len(self.values)):
+                if self._level_in_l1(i, state) == level:
+                    self._push(scope, i, state, in_loop=True)
+        if level == parallel:
+            self._emit_results(scope, state, level)
+            return
+        axis = state.loops[level]
+        with self._loop(scope, axis.dim, axis.pieces, axis.size) as inner:
+            self._emit_l1(inner, state, level + 1)
+
+    def _emit_results(self, scope: Scope, state: PartState, level: int) -> None:
+        """One block of results: its buffer, the reduction, the way out."""
+        result = len(self.values)
+        sizes = [a.size for a in state.axes]
+        shape = self._block_shape(result, sizes)
+        in_loop = scope.depth > 0
+        block = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L1, in_loop, state)
+        reduction = state.loops[level:]
+        accumulator = None
+        if reduction:
+            accumulator = self._alloc(scope, shape, self.op.accumulator_type, Space.L1, False, state)
+        inner, depths = scope, []
+        for k, axis in enumerate(reduction):
+            depths.append(inner.depth)
+            loop = kpu.ForOp(axis.pieces)
+            inner.builder.insert(loop)
+            start = list(inner.start)
+            start[axis.dim] = start[axis.dim] + Linear.of(0, {inner.depth: axis.size})
+            inner = Scope(Builder(InsertPoint.at_end(loop.body.block)), start, inner.depth + 1)
+            for i in range(len(self.values)):
+                if self._level_in_l1(i, state) == level + k + 1:
+                    self._push(inner, i, state, in_loop=True)
+        self._exec(inner, state, block, accumulator, depths)
+        self._pull(scope, state, block)
+
+    def _alloc(
+        self, scope: Scope, shape: Sequence[int], element: Attribute, space: Space, in_loop: bool, state: PartState | None = None
+    ) -> SSAValue:
+        count = (state.part.buffers if state is not None else self.mapping.stream_buffers) if in_loop else 1
+        group = state.part.group if state is not None else None
+        alloc = kpu.AllocOp(BufferType.of(shape, element, space), count, group)
+        return scope.builder.insert(alloc).result
+
+    def _load(self, scope: Scope, operand: int, sizes: Sequence[int]) -> None:
+        value = self.values[operand]
+        shape = self._block_shape(operand, sizes)
+        in_loop = scope.depth > 0
+        buffer = self._alloc(scope, shape, type_of(value).element_type, Space.L2, in_loop)
+        load = kpu.LoadOp(
+            self.buffers[value],
+            self._origin(operand, scope.start),
+            buffer,
+            row_major(shape),
+            shape,
+            steps=self._steps(operand),
+            pad=self._pad(operand),
+        )
+        scope.builder.insert(load)
+        self.streamed[operand] = Streamed(buffer, scope.start)
+
+    def _pad(self, operand: int) -> float:
+        return self.op.pad_values[operand] if operand < len(self.op.inputs) else 0.0
+
+    def _start_of(self, scope: Scope, state: PartState) -> list[Linear]:
+        """Start of a tile's piece of the domain."""
+        out: list[Linear] = []
+        for axis, start in zip(state.axes, scope.start):
+            start = start + axis.offset
+            if axis.tile_coordinate is not None:
+                start = start + Linear.of(0, {axis.tile_coordinate: axis.pieces * axis.size})
+            out.append(start)
+        return out
+
+    def _push(self, scope: Scope, operand: int, state: PartState, in_loop: bool) -> None:
+        value = self.values[operand]
+        shape = self._block_shape(operand, [a.size for a in state.axes])
+        block = self._alloc(scope, shape, type_of(value).element_type, Space.L1, in_loop, state)
+        origin = self._origin(operand, self._start_of(scope, state))
+        steps = self._steps(operand)
+        source, pad = self.buffers[value], self._pad(operand)
+        if operand in self.streamed:
+            stream = self.streamed[operand]
+            base = self._origin(operand, stream.start)
+            origin = [_divide(o - b, s) for o, b, s in zip(origin, base, steps)]
+            source, steps = stream.buffer, [1] * len(steps)
+        push = kpu.PushOp(source, origin, block, row_major(shape), shape, steps=steps, pad=pad, tiles=state.tiles)
+        scope.builder.insert(push)
+        state.blocks[operand] = block
+
+    def _exec(
+        self, scope: Scope, state: PartState, block: SSAValue, accumulator: SSAValue | None, depths: Sequence[int]
+    ) -> None:
+        start = self._start_of(scope, state)
+        clips: list[tuple[int, Linear, int]] = []
+        for axis in state.axes:
+            d, full = axis.dim, self.extents[axis.dim]
+            if d in self.l2_size:
+                if ceil(full / self.l2_size[d]) * self.l2_size[d] > full or axis.covered > axis.extent:
+                    clips.append((d, start[d], full))
+            elif axis.covered > axis.extent:
+                clips.append((d, start[d], axis.offset + axis.extent))
+        blocks = [state.blocks[i] for i in range(len(self.values))] + [block]
+        fabric = self.program.fabric(self.op, state.part)
+        exec_op = kpu.ExecOp(
+            fabric,
+            state.tiles,
+            blocks,
+            [row_major(buffer_type(b).extents) for b in blocks],
+            [a.size for a in state.axes],
+            clips,
+            accumulator,
+            depths,
+        )
+        scope.builder.insert(exec_op)
+
+    def _pull(self, scope: Scope, state: PartState, block: SSAValue) -> None:
+        result = len(self.values)
+        origin = self._origin(result, self._start_of(scope, state))
+        target = self.buffers[self.op.result]
+        if result in self.streamed:
+            stream = self.streamed[result]
+            origin = [o - b for o, b in zip(origin, self._origin(result, stream.start))]
+            target = stream.buffer
+        extents = buffer_type(target).extents
+        within = list(extents)
+        for position, e in enumerate(self.maps[result]):
+            axis = state.axes[e.dims[0]]
+            if axis.covered > axis.extent and axis.offset + axis.extent < within[position]:
+                within[position] = axis.offset + axis.extent
+        shape = buffer_type(block).extents
+        pull = kpu.PullOp(
+            block,
+            row_major(shape),
+            target,
+            origin,
+            shape,
+            within=None if within == list(extents) else within,
+            tiles=state.tiles,
+        )
+        scope.builder.insert(pull)
+
+
+def _divide(expr: Linear, by: int) -> Linear:
+    assert expr.const % by == 0 and all(c % by == 0 for _, c in expr.terms)
+    return Linear(expr.const // by, tuple((d, c // by) for d, c in expr.terms))
+
+
+class ProgramLowering:
+    """Turns a function of mapped recurrences into a kpu.program."""
+
+    def __init__(self, func: FuncOp, machine: Machine, module: ModuleOp):
+        self.func, self.machine, self.module = func, machine, module
+        self.body = Block()
+        self.builder = Builder(InsertPoint.at_end(self.body))
+        self.buffers: dict[SSAValue, SSAValue] = {}
+        self.fabrics: dict[object, str] = {}
+        self.names: dict[str, int] = {}
+        self.output_of: dict[SSAValue, str] = {}
+
+    def group(self, kind: str):  # noqa: ANN201  (TileGroup | None)
+        return next((g for g in self.machine.tile_groups if g.kind == kind), None)
+
+    def run(self) -> kpu.ProgramOp:
+        ops = list(self.func.body.block.ops)
+        self._inputs()
+        returned = next(o for o in ops if isinstance(o, ReturnOp))
+        for op in ops:
+            if isinstance(op, df.ConstantOp):
+                type_ = BufferType.of(shape_of(op.result), type_of(op.result).element_type, Space.DRAM)
+                constant = kpu.ConstantOp(op.value, op.permuted, type_)
+                constant.result.name_hint = op.result.name_hint
+                self.buffers[op.result] = self.builder.insert(constant).result
+        for op in ops:
+            match op:
+                case RecurrenceOp():
+                    self._recurrence(op)
+                case df.CopyOp():
+                    self._copy(op)
+                case df.ReshapeOp():
+                    source = self.buffers[op.input]
+                    old = buffer_type(source)
+                    alias = kpu.AliasOp(source, BufferType.of(shape_of(op.result), old.element, old.memory))
+                    self.buffers[op.result] = self.builder.insert(alias).result
+                case df.ConstantOp() | ReturnOp():
+                    pass
+                case _:
+                    raise IRError(f"{op.name} has no lowering to kpu; run convert-nn-to-df first")
+        for i, value in enumerate(returned.operands):
+            buffer = self.buffers[value]
+            if buffer_type(buffer).memory is not Space.DRAM:
+                raise IRError(f"result {i} of the function is not in DRAM")
+            self.builder.insert(kpu.OutputOp(self._output_name(i), buffer))
+        info = self._info(returned)
+        return kpu.ProgramOp(self.func.sym_name.data, self.machine.name, info, Region(self.body))
+
+    def _inputs(self) -> None:
+        for i, arg in enumerate(self.func.args):
+            name = arg.name_hint or f"input{i}"
+            type_ = BufferType.of(shape_of(arg), type_of(arg).element_type, Space.DRAM)
+            op = kpu.InputOp(name, type_)
+            op.result.name_hint = arg.name_hint
+            self.buffers[arg] = self.builder.insert(op).result
+
+    def _output_name(self, index: int) -> str:
+        return f"output{index}" if index else "output"
+
+    def _info(self, returned: ReturnOp) -> dict[str, Attribute]:
+        constants = [o.result for o in self.func.body.block.ops if isinstance(o, df.ConstantOp)]
+        boundary = {root(v) for v in (*self.func.args, *returned.operands)}
+        activations = [o.results[0] for o in self.func.body.block.ops if isinstance(o, RecurrenceOp | df.CopyOp)]
+        weights = sum(bytes_of(v) for v in constants)
+        return {
+            "profile": StringAttr(self.machine.profile.name),
+            "weight_bytes": IntegerAttr(weights, i64),
+            "activation_bytes": IntegerAttr(sum(bytes_of(v) for v in activations), i64),
+            "compulsory_dram_bytes": IntegerAttr(weights + sum(bytes_of(v) for v in boundary), i64),
+        } | {k: v for k, v in self.module.attributes.items() if k in ("nn.model", "nn.precision", "nn.batch", "nn.output_tree")}
+
+    def _result_buffer(self, op: Operation, space: Space) -> SSAValue:
+        value = op.results[0]
+        type_ = BufferType.of(shape_of(value), type_of(value).element_type, space)
+        alloc = kpu.AllocOp(type_)
+        alloc.result.name_hint = value.name_hint
+        self.buffers[value] = self.builder.insert(alloc).result
+        return self.buffers[value]
+
+    def _layer(self, op: Operation, body: Block, info: dict[str, Attribute]) -> None:
+        base = layer_name(op, f"layer{len(self.names)}")
+        count = self.names[base] = self.names.get(base, 0) + 1
+        name = base if count == 1 else f"{base}#{count}"
+        values = [v for v in op.operands if isinstance(v.owner, df.ConstantOp | Block)]
+        compulsory = sum(bytes_of(v) for v in values)
+        if any(isinstance(use.operation, ReturnOp) for use in op.results[0].uses):
+            compulsory += bytes_of(op.results[0])
+        info = {
+            **info,
+            "source": StringAttr(source_of(op)),
+            "compulsory_dram_bytes": IntegerAttr(compulsory, i64),
+        }
+        layer = kpu.LayerOp(name, info, Region(body))
+        layer.location = op.location
+        self.builder.insert(layer)
+
+    def _recurrence(self, op: RecurrenceOp) -> None:
+        if op.mapping is None:
+            raise MappingError(f"'{layer_name(op)}' has no mapping; run df-choose-mapping, or write one")
+        mapping = op.mapping.data
+        self._result_buffer(op, Space[mapping.result.upper()])
+        body = Block()
+        LayerLowering(op, mapping, self.buffers, self).emit(body)
+        kind = op.attributes.get("op")
+        mac = op.combiner == "mac"
+        element = dtype_of(type_of(op.inputs[0]).element_type) if mac else None
+        self._layer(
+            op,
+            body,
+            {
+                "op": kind if isinstance(kind, StringAttr) else StringAttr(op.combiner),
+                "macs": IntegerAttr(op.points if mac else 0, i64),
+                "mac_type": StringAttr(rate_key(element) if element is not None else ""),
+                "estimated_cycles": IntegerAttr(mapping.cycles or 0, i64),
+                "mapping": op.mapping,
+            },
+        )
+
+    def _copy(self, op: df.CopyOp) -> None:
+        """A copy out of DRAM is a load with another order of dims; one out of L2 a store."""
+        source = self.buffers[op.input]
+        body = Block()
+        builder = Builder(InsertPoint.at_end(body))
+        extents = op.domain.extents
+        exprs = linear_map(op.map.data)
+        axes, steps = self._copy_axes(op)
+        if buffer_type(source).memory is Space.L2:
+            target = self._result_buffer(op, Space.DRAM)
+            builder.insert(kpu.StoreOp(source, [Linear(e.const) for e in exprs], target, row_major(extents), extents, src_axes=axes, steps=steps))
+        elif self._stays_in_l2(op):
+            target = self._result_buffer(op, Space.L2)
+            builder.insert(kpu.LoadOp(source, [Linear(e.const) for e in exprs], target, row_major(extents), extents, src_axes=axes, steps=steps))
+        else:
+            self._copy_through_l2(op, builder, axes, steps)
+        self._layer(op, body, {"op": StringAttr("copy")})
+
+    def _stays_in_l2(self, op: df.CopyOp) -> bool:
+        from swkpu.mapping.residency import plan
+
+        if not hasattr(self, "residency"):
+            self.residency = plan(self.func, self.machine.l2.capacity_bytes)
+        return not self.residency.is_dram(op.result)
+
+    def _copy_through_l2(self, op: df.CopyOp, builder: Builder, axes: list[int], steps: list[int]) -> None:
+        """DRAM to DRAM in slices of the outermost dim, through a double buffer in L2."""
+        source = self.buffers[op.input]
+        target = self._result_buffer(op, Space.DRAM)
+        extents = list(op.domain.extents)
+        lead = next((d for d, e in enumerate(extents) if e > 1), 0)
+        row = bytes_of(op.result) // extents[lead]
+        rows = max(1, min(extents[lead], self.machine.l2.capacity_bytes // 8 // row))
+        trips = ceil(extents[lead] / rows)
+        box = [rows if d == lead else e for d, e in enumerate(extents)]
+        loop = kpu.ForOp(trips)
+        builder.insert(loop)
+        inner = Builder(InsertPoint.at_end(loop.body.block))
+        buffer = inner.insert(kpu.AllocOp(BufferType.of(box, type_of(op.result).element_type, Space.L2), 2)).result
+        at = [Linear.of(0, {0: rows}) if d == lead else Linear(0) for d in range(len(extents))]
+        origin = [e.substitute(dict(enumerate(at))) for e in linear_map(op.map.data)]
+        inner.insert(kpu.LoadOp(source, origin, buffer, row_major(box), box, src_axes=axes, steps=steps))
+        inner.insert(kpu.StoreOp(buffer, row_major(box), target, at, box))
+
+    def _copy_axes(self, op: df.CopyOp) -> tuple[list[int], list[int]]:
+        """For each result dim the source axis it walks, and in what step. Raises IRError where one transfer cannot do it."""
+        axes: list[int] = [-1] * op.domain.rank
+        steps = [1] * op.domain.rank
+        for axis, e in enumerate(linear_map(op.map.data)):
+            moving = [(d, c) for d, c in e.terms if op.domain.extents[d] > 1]
+            if len(moving) > 1 or any(c < 1 for _, c in moving):
+                raise IRError(f"df.copy with access {op.map.data} is not a single transfer")
+            for d, c in moving:
+                axes[d], steps[d] = axis, c
+        rest = [a for a in range(op.domain.rank) if a not in axes]
+        if len(shape_of(op.input)) != op.domain.rank or prod(op.domain.extents[d] for d in range(len(axes)) if axes[d] < 0) != 1:
+            raise IRError(f"df.copy with access {op.map.data} is not a single transfer")
+        return [a if a >= 0 else rest.pop(0) for a in axes], steps
+
+    def fabric(self, op: RecurrenceOp, part: Part) -> str:
+        """The symbol of the fabric program of a part; equal programs share one."""
+        domain = op.domain
+        accumulator = op.accumulator_type if not op.is_elementwise else type_of(op.result).element_type
+        maps = [map_of(domain.rank, [local_access(e, domain) for e in linear_map(m.data)]) for m in op.maps.data[:-1]]
+        maps.append(op.result_map)
+        rows, cols = ([domain.index(d) for d in dims] for dims in (part.rows, part.cols))
+        new = kpu.FabricOp(
+            f"f{len(self.fabrics)}", domain, op.combiner, accumulator, maps, rows, cols, part.dataflow, op.epilogue.clone()
+        )
+        from swkpu.dialects.epilogue import fabric_program
+
+        key = fabric_program(
+            "",
+            df.Domain(domain.names, tuple(0 for _ in domain.extents), domain.parallel),
+            op.combiner,
+            maps,
+            accumulator,
+            op.epilogue,
+            part.rows,
+            part.cols,
+            part.dataflow,
+        )
+        if key not in self.fabrics:
+            self.fabrics[key] = new.sym_name.data
+            Builder(InsertPoint.at_start(self.body)).insert(new)
+        return self.fabrics[key]
+
+
+@dataclass(frozen=True)
+class ConvertDfToKpuPass(ModulePass):
+    """Apply every recurrence's mapping: loops, buffers, transfers and executions."""
+
+    name = "convert-df-to-kpu"
+
+    target: str = "kpu-t64"
+    profile: str | None = None
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = load_target(self.target, self.profile)
+        for func in [o for o in op.body.block.ops if isinstance(o, FuncOp) and not o.is_declaration]:
+            program = ProgramLowering(func, machine, op).run()
+            Rewriter.insert_op(program, InsertPoint.before(func))
+            Rewriter.erase_op(func)

@@ -1,0 +1,60 @@
+"""`df-choose-mapping{target=…}`: attach a `#df.mapping` to every recurrence by search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
+
+from swkpu.dialects.df import RecurrenceOp
+from swkpu.dialects.location import layer_name, source_of
+from swkpu.dialects.mapping import Mapping, MappingAttr
+from swkpu.errors import MappingError
+from swkpu.mapping.problem import Problem, problem_of
+from swkpu.mapping.residency import Residency, plan
+from swkpu.mapping.search import choose
+from swkpu.target import Machine, load_target
+
+
+def recurrence_problem(op: RecurrenceOp, residency: Residency, budget: int) -> Problem:
+    in_dram = tuple(residency.is_dram(v) for v in op.operands)
+    return problem_of(op, in_dram, residency.is_dram(op.result), budget)
+
+
+def choose_mappings(func: FuncOp, machine: Machine) -> None:
+    """Map every recurrence that has no mapping yet; equal problems are searched once."""
+    residency = plan(func, machine.l2.capacity_bytes)
+    known: dict[tuple[object, ...], Mapping] = {}
+    for i, op in enumerate(residency.steps):
+        if not isinstance(op, RecurrenceOp) or op.mapping is not None:
+            continue
+        problem = recurrence_problem(op, residency, residency.budget[i])
+        key = (problem.domain.extents, problem.fabric, problem.operands, problem.result, problem.l2_budget)
+        if key not in known:
+            choice = choose(problem, machine)
+            if choice is None:
+                where = f" ({source_of(op)})" if source_of(op) else ""
+                raise MappingError(
+                    f"no mapping of '{layer_name(op, 'a recurrence')}'{where} with domain {op.domain} fits target {machine.name}: "
+                    f"its tiles multiply {', '.join(machine.precisions)} and L2 has {problem.l2_budget} bytes left at this layer"
+                )
+            known[key] = choice.mapping
+        op.properties["mapping"] = MappingAttr(known[key])
+
+
+@dataclass(frozen=True)
+class DfChooseMappingPass(ModulePass):
+    """Choose the mapping with the least estimated cycles for every recurrence without one."""
+
+    name = "df-choose-mapping"
+
+    target: str = "kpu-t64"
+    profile: str | None = None
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = load_target(self.target, self.profile)
+        for func in [o for o in op.walk() if isinstance(o, FuncOp) and not o.is_declaration]:
+            choose_mappings(func, machine)
