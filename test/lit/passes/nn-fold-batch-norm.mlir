@@ -8,12 +8,12 @@
 // CHECK-NEXT:    %n = nn.add %c, %c_bias
 // CHECK-NEXT:    func.return %n
 func.func @conv(%x: tensor<1x1x4x4xf32>) -> tensor<1x2x4x4xf32> {
-  %w = nn.constant dense<[[[[3.0]]], [[[5.0]]]]> : tensor<2x1x1x1xf32>
+  %w = "nn.constant"() <{value = dense<[[[[3.0]]], [[[5.0]]]]> : tensor<2x1x1x1xf32>}> : () -> tensor<2x1x1x1xf32>
   %c = nn.conv2d %x, %w stride [1, 1] padding [0, 0, 0, 0] dilation [1, 1] groups [1] : (tensor<1x1x4x4xf32>, tensor<2x1x1x1xf32>) -> tensor<1x2x4x4xf32>
-  %gamma = nn.constant dense<[2.0, 4.0]> : tensor<2xf32>
-  %beta = nn.constant dense<[10.0, 20.0]> : tensor<2xf32>
-  %mean = nn.constant dense<[1.0, 2.0]> : tensor<2xf32>
-  %variance = nn.constant dense<3.75> : tensor<2xf32>
+  %gamma = "nn.constant"() <{value = dense<[2.0, 4.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %beta = "nn.constant"() <{value = dense<[10.0, 20.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %mean = "nn.constant"() <{value = dense<[1.0, 2.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %variance = "nn.constant"() <{value = dense<3.75> : tensor<2xf32>}> : () -> tensor<2xf32>
   %n = nn.batch_norm %c, %gamma, %beta, %mean, %variance {eps = 0.25 : f32} : (tensor<1x2x4x4xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) -> tensor<1x2x4x4xf32>
   func.return %n : tensor<1x2x4x4xf32>
 }
@@ -25,15 +25,15 @@ func.func @conv(%x: tensor<1x1x4x4xf32>) -> tensor<1x2x4x4xf32> {
 // CHECK-NEXT:    %n = nn.add %c, %c_bias
 // CHECK-NEXT:    func.return %n
 func.func @conv_with_bias(%x: tensor<1x1x4x4xf32>) -> tensor<1x2x4x4xf32> {
-  %w = nn.constant dense<[[[[3.0]]], [[[5.0]]]]> : tensor<2x1x1x1xf32>
+  %w = "nn.constant"() <{value = dense<[[[[3.0]]], [[[5.0]]]]> : tensor<2x1x1x1xf32>}> : () -> tensor<2x1x1x1xf32>
   %c = nn.conv2d %x, %w stride [1, 1] padding [0, 0, 0, 0] dilation [1, 1] groups [1] : (tensor<1x1x4x4xf32>, tensor<2x1x1x1xf32>) -> tensor<1x2x4x4xf32>
-  %b = nn.constant dense<[1.0, 7.0]> : tensor<2xf32>
+  %b = "nn.constant"() <{value = dense<[1.0, 7.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
   %b4 = nn.reshape %b : tensor<2xf32> to tensor<1x2x1x1xf32>
   %cb = nn.add %c, %b4 : (tensor<1x2x4x4xf32>, tensor<1x2x1x1xf32>) -> tensor<1x2x4x4xf32>
-  %gamma = nn.constant dense<[2.0, 4.0]> : tensor<2xf32>
-  %beta = nn.constant dense<[10.0, 20.0]> : tensor<2xf32>
-  %mean = nn.constant dense<[1.0, 2.0]> : tensor<2xf32>
-  %variance = nn.constant dense<3.75> : tensor<2xf32>
+  %gamma = "nn.constant"() <{value = dense<[2.0, 4.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %beta = "nn.constant"() <{value = dense<[10.0, 20.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %mean = "nn.constant"() <{value = dense<[1.0, 2.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %variance = "nn.constant"() <{value = dense<3.75> : tensor<2xf32>}> : () -> tensor<2xf32>
   %n = nn.batch_norm %cb, %gamma, %beta, %mean, %variance {eps = 0.25 : f32} : (tensor<1x2x4x4xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) -> tensor<1x2x4x4xf32>
   func.return %n : tensor<1x2x4x4xf32>
 }
@@ -44,12 +44,12 @@ func.func @conv_with_bias(%x: tensor<1x1x4x4xf32>) -> tensor<1x2x4x4xf32> {
 // CHECK-NEXT:    %c_bias = nn.constant dense<{{\[\[}}9.000000e+00, 1.600000e+01]]> : tensor<1x2xf32>
 // CHECK-NEXT:    %n = nn.add %c, %c_bias
 func.func @linear(%x: tensor<4x1xf32>) -> tensor<4x2xf32> {
-  %w = nn.constant dense<[[3.0], [5.0]]> : tensor<2x1xf32>
+  %w = "nn.constant"() <{value = dense<[[3.0], [5.0]]> : tensor<2x1xf32>}> : () -> tensor<2x1xf32>
   %c = nn.linear %x, %w : (tensor<4x1xf32>, tensor<2x1xf32>) -> tensor<4x2xf32>
-  %gamma = nn.constant dense<[2.0, 4.0]> : tensor<2xf32>
-  %beta = nn.constant dense<[10.0, 20.0]> : tensor<2xf32>
-  %mean = nn.constant dense<[1.0, 2.0]> : tensor<2xf32>
-  %variance = nn.constant dense<3.75> : tensor<2xf32>
+  %gamma = "nn.constant"() <{value = dense<[2.0, 4.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %beta = "nn.constant"() <{value = dense<[10.0, 20.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %mean = "nn.constant"() <{value = dense<[1.0, 2.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %variance = "nn.constant"() <{value = dense<3.75> : tensor<2xf32>}> : () -> tensor<2xf32>
   %n = nn.batch_norm %c, %gamma, %beta, %mean, %variance {eps = 0.25 : f32} : (tensor<4x2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) -> tensor<4x2xf32>
   func.return %n : tensor<4x2xf32>
 }
@@ -64,12 +64,12 @@ func.func @linear(%x: tensor<4x1xf32>) -> tensor<4x2xf32> {
 // CHECK-NEXT:    %n_1 = nn.add %n, %n_shift
 // CHECK-NEXT:    func.return %c, %n_1
 func.func @shared_conv(%x: tensor<1x1x4x4xf32>) -> (tensor<1x2x4x4xf32>, tensor<1x2x4x4xf32>) {
-  %w = nn.constant dense<[[[[3.0]]], [[[5.0]]]]> : tensor<2x1x1x1xf32>
+  %w = "nn.constant"() <{value = dense<[[[[3.0]]], [[[5.0]]]]> : tensor<2x1x1x1xf32>}> : () -> tensor<2x1x1x1xf32>
   %c = nn.conv2d %x, %w stride [1, 1] padding [0, 0, 0, 0] dilation [1, 1] groups [1] : (tensor<1x1x4x4xf32>, tensor<2x1x1x1xf32>) -> tensor<1x2x4x4xf32>
-  %gamma = nn.constant dense<[2.0, 4.0]> : tensor<2xf32>
-  %beta = nn.constant dense<[10.0, 20.0]> : tensor<2xf32>
-  %mean = nn.constant dense<[1.0, 2.0]> : tensor<2xf32>
-  %variance = nn.constant dense<3.75> : tensor<2xf32>
+  %gamma = "nn.constant"() <{value = dense<[2.0, 4.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %beta = "nn.constant"() <{value = dense<[10.0, 20.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %mean = "nn.constant"() <{value = dense<[1.0, 2.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
+  %variance = "nn.constant"() <{value = dense<3.75> : tensor<2xf32>}> : () -> tensor<2xf32>
   %n = nn.batch_norm %c, %gamma, %beta, %mean, %variance {eps = 0.25 : f32} : (tensor<1x2x4x4xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) -> tensor<1x2x4x4xf32>
   func.return %c, %n : tensor<1x2x4x4xf32>, tensor<1x2x4x4xf32>
 }

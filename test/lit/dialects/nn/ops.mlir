@@ -4,7 +4,7 @@
 // CHECK-LABEL: func.func @constants
 func.func @constants() {
   // CHECK: %{{.*}} = nn.constant dense<[1.500000e+00, -2.000000e+00]> : tensor<2xf32>
-  %0 = nn.constant dense<[1.5, -2.0]> : tensor<2xf32>
+  %0 = "nn.constant"() <{value = dense<[1.5, -2.0]> : tensor<2xf32>}> : () -> tensor<2xf32>
   // CHECK: %{{.*}} = nn.constant #nn.weight<"net.safetensors", "conv1.weight"> : tensor<64x3x7x7xbf16>
   %1 = nn.constant #nn.weight<"net.safetensors", "conv1.weight"> : tensor<64x3x7x7xbf16>
   func.return

@@ -1,0 +1,319 @@
+"""A scheduled kpu.program and the binary program: the same thing in two forms.
+
+`emit` is a translation without decisions: every op becomes one command, every (buffer, view) one tensor map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, SSAValue
+from xdsl.ir.affine import AffineMap
+
+from swkpu import __version__
+from swkpu.affine import Linear, linear_map
+from swkpu.dialects import kpu
+from swkpu.dialects.epilogue import fabric_program
+from swkpu.dialects.kpu import MAX_LOOPS, aligned, buffer_type, info_int, info_str
+from swkpu.dialects.mapping import MappingAttr
+from swkpu.errors import IRError
+from swkpu.passes.kpu_assign_memory import storage
+from swkpu.program import model as m
+from swkpu.target import Machine
+from swkpu.types import dtype_of
+
+UNBOUNDED = 1 << 30
+"""Logical extent of a slot dim: it counts iterations, and wraps around in storage."""
+CONSTANT_ALIGNMENT = 64
+
+
+def coord(expr: Linear) -> m.Coord:
+    loops = tuple((d, c) for d, c in expr.terms if d < MAX_LOOPS)
+    return m.Coord(expr.const, loops, (expr.coef(kpu.T0), expr.coef(kpu.T1)))
+
+
+def coords(map: AffineMap) -> tuple[m.Coord, ...]:
+    return tuple(coord(e) for e in linear_map(map))
+
+
+def row_major_strides(shape: Sequence[int], size: int) -> list[int]:
+    out = [size] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        out[axis] = out[axis + 1] * shape[axis + 1]
+    return out
+
+
+class Emitter:
+    def __init__(self, program: kpu.ProgramOp, machine: Machine):
+        self.op, self.machine = program, machine
+        self.group_index = {g.kind: i for i, g in enumerate(machine.tile_groups)}
+        self.maps: dict[m.TensorMap, int] = {}
+        self.buffer_ids: dict[SSAValue, int] = {}
+        self.fabrics: dict[str, tuple[int, m.FabricProgram]] = {}
+        self.layers: dict[str, int] = {}
+
+    def run(self) -> m.Program:
+        ops = list(self.op.body.block.ops)
+        for op in ops:
+            match op:
+                case kpu.FabricOp():
+                    self._fabric(op)
+                case kpu.LayerOp():
+                    self.layers[op.sym_name.data] = len(self.layers)
+                case _:
+                    pass
+        streams = tuple(self._stream(op) for op in ops if isinstance(op, kpu.StreamOp))
+        if not streams:
+            raise IRError("the program is not scheduled; run kpu-schedule before translating it to a binary")
+        segments, constants = self._constants([op for op in ops if isinstance(op, kpu.ConstantOp)])
+        inputs = tuple(self._symbol(op.sym_name.data, op.result) for op in ops if isinstance(op, kpu.InputOp))
+        outputs = tuple(self._symbol(op.sym_name.data, op.value) for op in ops if isinstance(op, kpu.OutputOp))
+        layers = tuple(_layer(op) for op in ops if isinstance(op, kpu.LayerOp))
+        info = self.op.info
+        metadata = m.Metadata(
+            model=info_str(info, "nn.model", self.op.sym_name.data),
+            precision=info_str(info, "nn.precision", "fp32"),
+            batch=info_int(info, "nn.batch", 1),
+            profile=info_str(info, "profile", self.machine.profile.name),
+            compiler=f"swkpu {__version__}",
+            compulsory_dram_bytes=info_int(info, "compulsory_dram_bytes"),
+            estimated_cycles=sum(layer.estimated_cycles for layer in layers),
+            weight_bytes=info_int(info, "weight_bytes"),
+            activation_bytes=info_int(info, "activation_bytes"),
+            peak_l1_bytes=info_int(info, "peak_l1_bytes"),
+            peak_l2_bytes=info_int(info, "peak_l2_bytes"),
+            peak_dram_bytes=info_int(info, "peak_dram_bytes"),
+            output_tree=info_str(info, "nn.output_tree"),
+        )
+        return m.Program(
+            target=self.machine.name,
+            target_digest=self.machine.digest,
+            streams=streams,
+            maps=tuple(self.maps),
+            fabrics=tuple(f for _, f in self.fabrics.values()),
+            semaphores=self.op.semaphores.data if self.op.semaphores is not None else (),
+            segments=segments,
+            constants=constants,
+            inputs=inputs,
+            outputs=outputs,
+            layers=layers,
+            metadata=metadata,
+        )
+
+    # -- data --
+
+    def _constants(self, ops: Sequence[kpu.ConstantOp]) -> tuple[tuple[m.Segment, ...], bytes]:
+        chunks: list[bytes] = []
+        segments: list[m.Segment] = []
+        at = 0
+        for op in ops:
+            data = np.ascontiguousarray(op.array())
+            raw = data.view(np.uint8).tobytes() if data.size else b""
+            segments.append(m.Segment(_address(op), at, len(raw)))
+            padding = -len(raw) % CONSTANT_ALIGNMENT
+            chunks += [raw, bytes(padding)]
+            at += len(raw) + padding
+        return tuple(segments), b"".join(chunks)
+
+    def _symbol(self, name: str, value: SSAValue) -> m.Symbol:
+        type_ = buffer_type(value)
+        return m.Symbol(name, self.map(value), type_.extents, dtype_of(type_.element))
+
+    def map(self, value: SSAValue, extents: Sequence[int] | None = None, pad: float = 0.0) -> int:
+        """The number of the tensor map of a view of a buffer: its own extents, or fewer."""
+        type_, root = buffer_type(value), storage(value)
+        dtype = dtype_of(type_.element)
+        slots = kpu.slot_dims(root)
+        inner = type_.extents[slots:]
+        strides = row_major_strides(inner, dtype.bytes)
+        shape = list(extents if extents is not None else inner)
+        moduli = list(inner)
+        if slots:
+            strides.insert(0, aligned(prod(inner) * dtype.bytes))
+            shape.insert(0, UNBOUNDED)
+            moduli.insert(0, type_.extents[0])
+        owner = root.owner
+        assert not isinstance(owner, Block)
+        tensor_map = m.TensorMap(
+            type_.memory,
+            _address(owner),
+            dtype,
+            tuple(shape),
+            tuple(strides),
+            tuple(moduli),
+            pad,
+            self.buffer_ids.setdefault(root, len(self.buffer_ids)),
+        )
+        return self.maps.setdefault(tensor_map, len(self.maps))
+
+    # -- code --
+
+    def _fabric(self, op: kpu.FabricOp) -> None:
+        names = op.domain.names
+        rows, cols = ([names[d] for d in dims.data] for dims in (op.rows, op.cols))
+        fabric = fabric_program(
+            op.sym_name.data,
+            op.domain,
+            op.combiner.data,
+            op.access_maps,
+            op.accumulator,
+            op.epilogue,
+            rows,
+            cols,
+            op.dataflow,
+        )
+        self.fabrics[fabric.name] = (len(self.fabrics), fabric)
+
+    def _stream(self, op: kpu.StreamOp) -> m.Stream:
+        commands: list[m.Command] = []
+        self._block(op.body.block, commands)
+        commands.append(m.Halt())
+        group = self._group(op.group.data) if op.group is not None else 0
+        return m.Stream(m.Engine[op.engine.data.upper()], group, tuple(commands))
+
+    def _group(self, kind: str) -> int:
+        if kind not in self.group_index:
+            raise IRError(f"target {self.machine.name} has no tile group '{kind}'; it has {', '.join(self.group_index)}")
+        return self.group_index[kind]
+
+    def _block(self, block: Block, out: list[m.Command]) -> None:
+        for op in block.ops:
+            common = self._common(op)
+            match op:
+                case kpu.ForOp():
+                    layer = common["layer"]
+                    out.append(m.Loop(count=op.trips, acquire=common["acquire"], layer=layer))
+                    self._block(op.body.block, out)
+                    out.append(m.End(release=common["release"], layer=layer))
+                case kpu.LoadOp():
+                    out.append(m.Load(**self._transfer(op), **common))
+                case kpu.StoreOp():
+                    out.append(m.Store(**self._transfer(op), **common))
+                case kpu.PushOp():
+                    out.append(m.Push(tiles=self._tiles(op.tiles), **self._transfer(op), **common))
+                case kpu.PullOp():
+                    out.append(m.Pull(tiles=self._tiles(op.tiles), **self._transfer(op), **common))
+                case kpu.ExecOp():
+                    out.append(self._exec(op, common))
+                case _:
+                    raise IRError(f"{op.name} cannot stand in a stream")
+
+    def _common(self, op: Any) -> dict[str, Any]:
+        tokens: dict[str, Any] = {}
+        for kind in ("acquire", "release"):
+            attr = op.properties.get(kind)
+            data = attr.data if isinstance(attr, kpu.SemaphoresAttr) else ()
+            tokens[kind] = tuple(m.SemOp(s, n) for s, n in data)
+        name = op.layer.data if op.layer is not None else None
+        if name is not None and name not in self.layers:
+            raise IRError(f"{op.name} names layer '{name}', which the program does not have")
+        tokens["layer"] = self.layers[name] if name is not None else 0
+        return tokens
+
+    def _tiles(self, tiles: kpu.TilesAttr | None) -> m.TileRange:
+        assert tiles is not None
+        return m.TileRange(self._group(tiles.group.data), *tiles.range.data)
+
+    def _transfer(self, op: kpu.TransferOp) -> dict[str, Any]:
+        """Operands of a transfer. Box dims are put in the order of the DRAM side, so that its rows are contiguous."""
+        rank = len(op.box.data)
+        src_slots, dst_slots = (kpu.slot_dims(storage(v)) for v in (op.src, op.dst))
+        src_axes = op.src_axes.data if op.src_axes is not None else tuple(range(rank))
+        steps = op.steps.data if op.steps is not None else (1,) * rank
+        order = list(range(rank))
+        if isinstance(op, kpu.LoadOp):
+            order.sort(key=lambda k: src_axes[k])
+        src = m.Block(
+            self.map(op.src, pad=op.pad_value),
+            coords(op.src_start.data),
+            tuple(src_axes[k] + src_slots for k in order),
+            tuple(steps[k] for k in order),
+        )
+        within = op.within.data if op.within is not None else None
+        dst = m.Block(
+            self.map(op.dst, within),
+            coords(op.dst_start.data),
+            tuple(k + dst_slots for k in order),
+            (1,) * rank,
+        )
+        return {"src": src, "dst": dst, "box": tuple(op.box.data[k] for k in order)}
+
+    def _exec(self, op: kpu.ExecOp, common: dict[str, Any]) -> m.Exec:
+        name = op.fabric.root_reference.data
+        if name not in self.fabrics:
+            raise IRError(f"kpu.exec names fabric program '{name}', which the program does not have")
+        operands = tuple(m.Operand(self.map(v), coords(s)) for v, s in zip(op.blocks, op.block_starts))
+        clips = tuple(
+            m.Clip(d, coord(s), limit)
+            for d, s, limit in zip(op.clip_dims.data, linear_map(op.clip_starts.data), op.limits.data)
+        )
+        accumulator = None
+        if op.accumulator is not None and op.accumulator_start is not None:
+            accumulator = m.Operand(self.map(op.accumulator), coords(op.accumulator_start.data))
+        return m.Exec(
+            tiles=self._tiles(op.tiles),
+            fabric=self.fabrics[name][0],
+            operands=operands,
+            box=op.box.data,
+            clips=clips,
+            reduction_loops=sum(1 << d for d in op.reduction_loops.data),
+            accumulator=accumulator,
+            **common,
+        )
+
+
+def _address(op: Any) -> int:
+    if op.address is None:
+        raise IRError(f"{op.name} has no address; run kpu-assign-memory first")
+    return op.address.value.data
+
+
+def _layer(op: kpu.LayerOp) -> m.Layer:
+    info = op.info
+    mapping = info.data.get("mapping")
+    return m.Layer(
+        name=op.sym_name.data,
+        op=info_str(info, "op"),
+        source=info_str(info, "source"),
+        macs=info_int(info, "macs"),
+        mac_type=info_str(info, "mac_type"),
+        compulsory_dram_bytes=info_int(info, "compulsory_dram_bytes"),
+        estimated_cycles=info_int(info, "estimated_cycles"),
+        tiling=_tiling(mapping) if isinstance(mapping, MappingAttr) else {},
+    )
+
+
+def _tiling(attr: MappingAttr) -> dict[str, Any]:
+    """The mapping as JSON values."""
+    mapping = attr.data
+    parts = [
+        {
+            "group": p.group,
+            "share": list(p.share) if p.share is not None else None,
+            "space": dict(p.space),
+            "l1": dict(p.l1),
+            "order": list(p.order),
+            "rows": list(p.rows),
+            "cols": list(p.cols),
+            "dataflow": p.dataflow.name.lower(),
+            "buffers": p.buffers,
+        }
+        for p in mapping.parts
+    ]
+    return {"l2": dict(mapping.l2), "result": mapping.result, "split": mapping.split, "parts": parts}
+
+
+def emit(module: ModuleOp, machine: Machine) -> m.Program:
+    """The binary program of a module's one scheduled kpu.program. Raises IRError where there is none."""
+    programs = [o for o in module.body.block.ops if isinstance(o, kpu.ProgramOp)]
+    if len(programs) != 1:
+        raise IRError(f"expected one kpu.program in the module, found {len(programs)}")
+    if programs[0].target.data != machine.name:
+        raise IRError(f"the program was made for target {programs[0].target.data}, not {machine.name}")
+    return Emitter(programs[0], machine).run()
+
+
