@@ -213,7 +213,9 @@ class _Import:
         array = to_numpy(tensor.cpu()).copy()  # a later change of the model must not reach the IR
         if key is None:
             return b.emit(constant(array))
-        value = b.emit(ConstantOp(WeightAttr.from_array(array, key), tensor_type(array.shape, element_of(tensor.dtype))))
+        value = b.emit(
+            ConstantOp(WeightAttr.from_array(array, key), tensor_type(array.shape, element_of(tensor.dtype)))
+        )
         value.name_hint = ssa_hint(key, "weight")
         return value
 
@@ -226,7 +228,7 @@ class _Import:
             return False
         if isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
             return False
-        if not isinstance(target, OpOverload) and target is not operator.getitem:
+        if not callable(target) or not (isinstance(target, OpOverload) or target is operator.getitem):
             return False
         args, kwargs = map_arg((node.args, node.kwargs), lambda operand: self.known[operand])
         self.known[node] = target(*args, **kwargs)

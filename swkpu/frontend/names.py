@@ -92,9 +92,9 @@ def label(node: Node) -> str:
 def ssa_hint(name: str, fallback: str = "value") -> str:
     """An SSA name. xDSL drops a numeric ending (`features_0_0`), so such names get the operator's label too."""
     hint = re.sub(r"[^A-Za-z0-9_$]", "_", name)
-    if re.search(r"_\d+$", hint) or not hint:
-        hint += f"_{fallback}"
-    return hint if not hint[0].isdigit() else f"_{hint}"
+    if not hint or hint[0].isdigit():
+        hint = f"_{hint}"
+    return f"{hint}_{fallback}" if re.search(r"_\d*$", hint) else hint
 
 
 def user_frame(stack_trace: str) -> tuple[str, int]:

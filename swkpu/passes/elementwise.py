@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from xdsl.dialects.builtin import f32, f64
 from xdsl.ir import Operation, OpResult
 
 from swkpu.dialects import nn
 from swkpu.dialects.nn import shape_of
+from swkpu.types import is_float
 
 ELEMENTWISE = (nn.UnaryOp, nn.BinaryOp, nn.ClampOp, nn.CastOp, nn.BatchNormOp)
 """Each result element is a function of one element of each operand."""
@@ -19,11 +21,19 @@ def is_elementwise(op: Operation) -> bool:
     return isinstance(op, ELEMENTWISE)
 
 
+def is_decoding(op: object) -> bool:
+    """Whether the op only widens a stored float: it rounds nothing, and is read together with its operand for free."""
+    if not isinstance(op, nn.CastOp):
+        return False
+    stored = nn.type_of(op.input).element_type
+    return nn.type_of(op.result).element_type == f32 and is_float(stored) and stored != f64
+
+
 def absorbed_producer(op: Operation) -> OpResult | None:
     """The operand whose producer the elementwise `op` is evaluated with, so that the value is never stored.
 
     At most one: the latest in program order that nothing else uses, has the result's shape (is not broadcast), and is
-    the result of a contraction, a pool, a reduction or another elementwise op.
+    the result of a contraction, a pool, a reduction or another elementwise op that is not merely decoding.
     """
     if not is_elementwise(op):
         return None
@@ -39,6 +49,7 @@ def _can_absorb(op: Operation, value: OpResult) -> bool:
     producer = value.op
     return (
         isinstance(producer, ELEMENTWISE + CONTRACTIONS + REDUCTIONS)
+        and not is_decoding(producer)
         and producer.parent is op.parent
         and all(use.operation is op for use in value.uses)
         and shape_of(value) == shape_of(op.results[0])

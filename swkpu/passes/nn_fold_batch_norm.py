@@ -38,8 +38,8 @@ class NnFoldBatchNormPass(ModulePass):
     """Scale the weights of the layer before a batch norm and add one bias; elsewhere, multiply and add.
 
     A layer qualifies when its weight is constant and the batch norm (perhaps after a constant bias) is its only use.
-    The new weights are computed in f64 and rounded once. A batch norm whose statistics are not constant stays. Constants
-    are folded first.
+    The new weights are computed in f64 and rounded once. A batch norm whose statistics are not constant stays.
+    Constants are folded first.
     """
 
     name = "nn-fold-batch-norm"

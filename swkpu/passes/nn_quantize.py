@@ -11,9 +11,9 @@ from xdsl.ir import Attribute, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from swkpu.dialects.nn import CastOp, ConstantOp, NNOp, shape_of
+from swkpu.dialects.nn import CastOp, ConstantOp, NNOp, shape_of, type_of
 from swkpu.errors import IRError
-from swkpu.passes.elementwise import SELECTIONS, absorbed_producer, is_elementwise
+from swkpu.passes.elementwise import SELECTIONS, absorbed_producer, is_decoding, is_elementwise
 from swkpu.passes.nn_fold_constants import fold_constants
 
 FLOATS: dict[str, Attribute | None] = {"fp32": None, "bf16": bf16, "fp16": f16}
@@ -106,6 +106,8 @@ class _Casts:
         """The value as memory has it. Its cast stands right after its producer."""
         if not self.is_f32(value):
             return value
+        if isinstance(value.owner, CastOp) and type_of(value.owner.input).element_type == self.storage:
+            return value.owner.input
         if value not in self.rounded:
             assert isinstance(value, OpResult)  # arguments are stored natively
             cast = self._cast(value, self.storage, value.op.location)
@@ -113,15 +115,15 @@ class _Casts:
             self.rounded[value] = cast.result
         return self.rounded[value]
 
+    def is_never_stored(self, value: SSAValue) -> bool:
+        """Whether f32 arithmetic has the value as it is: fused with its use, a constant, or just decoded."""
+        return value in self.fused or isinstance(value.owner, ConstantOp) or is_decoding(value.owner)
+
     def computed(self, value: SSAValue, user: Operation) -> SSAValue:
         """The value as f32 arithmetic of `user` has it."""
-        if value in self.native:
-            source = value
-        elif not self.is_f32(value) or isinstance(value.owner, ConstantOp) or value in self.fused:
+        if value not in self.native and (not self.is_f32(value) or self.is_never_stored(value)):
             return value
-        else:
-            source = self.stored(value)
-        cast = self._cast(source, f32, user.location)
+        cast = self._cast(self.stored(value), f32, user.location)
         Rewriter.insert_op(cast, InsertPoint.before(user))
         return cast.result
 

@@ -131,7 +131,15 @@ def test_value_names_are_readable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("conv1", "conv1"), ("layer1.0.relu", "layer1_0_relu"), ("f.0", "f_0_x"), ("0.a", "_0_a")]
+    ("name", "hint"),
+    [
+        ("conv1", "conv1"),
+        ("layer1.0.relu", "layer1_0_relu"),
+        ("f.0", "f_0_x"),
+        ("0.a", "_0_a"),
+        ("0", "_0_x"),
+        ("", "__x"),
+    ],
 )
 def test_ssa_hint(name: str, hint: str) -> None:
     assert ssa_hint(name, "x") == hint

@@ -1,0 +1,217 @@
+"""Reading and writing blocks of a memory through tensor maps, for all tiles of a range at once.
+
+A block is the box of one side of a transfer, one per tile: an array [T0, T1, *box] of raw storage words, where T0 or T1 is 1
+when the start does not depend on that tile coordinate (a multicast is a view, not copies). Boxes inside the map's extents are
+strided views of memory; boxes that reach outside go through a padded copy of the region they touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from swkpu.program.model import Coord, DType, TensorMap
+from swkpu.types import numpy_dtype
+
+Words = np.ndarray[Any, Any]
+GRANULE = 16
+"""Bytes per writer tag."""
+
+_WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+def word_type(dtype: DType) -> np.dtype[Any]:
+    """The unsigned type that moves elements of a storage type without looking at them."""
+    return np.dtype(_WORDS[dtype.bytes])
+
+
+def pad_word(map: TensorMap) -> int:
+    """The pad value's bits."""
+    with np.errstate(over="ignore"):
+        return int(np.array([map.pad], dtype=np.float64).astype(numpy_dtype(map.dtype)).view(word_type(map.dtype))[0])
+
+
+@dataclass(frozen=True)
+class Window:
+    """One side of a transfer as it stands in a command: `start` per map dim; box dim k walks map dim `axes[k]`."""
+
+    map: TensorMap
+    start: tuple[Coord, ...]
+    axes: tuple[int, ...]
+    steps: tuple[int, ...]
+    box: tuple[int, ...]
+    n0: int
+    n1: int
+
+    @cached_property
+    def tiles(self) -> tuple[int, int]:
+        """Distinct blocks along each tile coordinate: 1 where all tiles share one."""
+        c0, c1 = (any(c.tiles[i] for c in self.start) for i in (0, 1))
+        return (self.n0 if c0 else 1, self.n1 if c1 else 1)
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int]]:
+        """Per map dim, least and largest coordinate over all tiles and the box, relative to the start of tile (0, 0)."""
+        size = dict.fromkeys(range(self.map.rank), 0)
+        for axis, step, extent in zip(self.axes, self.steps, self.box):
+            size[axis] = step * (extent - 1)
+        out: list[tuple[int, int]] = []
+        for d, c in enumerate(self.start):
+            reach = [c.tiles[0] * (self.n0 - 1), c.tiles[1] * (self.n1 - 1)]
+            out.append((sum(min(0, r) for r in reach), sum(max(0, r) for r in reach) + size[d]))
+        return out
+
+    @cached_property
+    def _pad(self) -> int:
+        return pad_word(self.map)
+
+    @cached_property
+    def dense(self) -> bool:
+        """Do the blocks of all tiles together cover their bounding region without holes?"""
+        for d, c in enumerate(self.start):
+            size = next((b for a, b in zip(self.axes, self.box) if a == d), 1)
+            step = next((s for a, s in zip(self.axes, self.steps) if a == d), 1)
+            moving = [(abs(t), n) for t, n in zip(c.tiles, (self.n0, self.n1)) if t and n > 1]
+            if (step > 1 and size > 1) or len(moving) > 1 or any(t > size for t, _ in moving):
+                return False
+        return True
+
+    def origin(self, counters: Sequence[int]) -> list[int]:
+        """Start of tile (0, 0) at the given loop counters."""
+        return [c.const + sum(coef * counters[d] for d, coef in c.loops) for c in self.start]
+
+    def _wraps(self, d: int) -> bool:
+        return self.map.moduli[d] < self.map.extents[d]
+
+    def _region(self, origin: Sequence[int]) -> tuple[list[int], list[int], list[int]] | None:
+        """(first storage coordinate, low, high) per dim of the touched region, or None where a dim wraps within it."""
+        base, lows, highs = list(origin), [], []
+        for d, (low, high) in enumerate(self._spans):
+            if self._wraps(d):
+                modulus = self.map.moduli[d]
+                base[d] = origin[d] % modulus
+                if base[d] + low < 0 or base[d] + high >= modulus:
+                    return None
+            lows.append(base[d] + low)
+            highs.append(base[d] + high)
+        return base, lows, highs
+
+    def _limit(self, d: int) -> int:
+        return min(self.map.extents[d], self.map.moduli[d])
+
+    def _view(self, words: Words, offset_bytes: int, strides: Sequence[int], base: Sequence[int]) -> Words:
+        """The blocks as a strided view of an array whose dim d has `strides[d]` bytes and starts at coordinate 0."""
+        at = offset_bytes + sum(b * s for b, s in zip(base, strides))
+        t0, t1 = self.tiles
+        tile_strides = [sum(c.tiles[i] * s for c, s in zip(self.start, strides)) for i in (0, 1)]
+        box_strides = [strides[a] * st for a, st in zip(self.axes, self.steps)]
+        return np.ndarray((t0, t1, *self.box), words.dtype, words, at, (*tile_strides, *box_strides))
+
+    def read(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int]) -> Words:
+        """A copy of the blocks, [T0, T1, *box]; elements outside the extents are the pad value."""
+        region = self._region(origin)
+        if region is None:
+            return self._gather(memory, origin)
+        base, lows, highs = region
+        dtype = word_type(self.map.dtype)
+        if all(lo >= 0 and hi < self._limit(d) for d, (lo, hi) in enumerate(zip(lows, highs))):
+            words = memory.view(dtype)
+            return np.ascontiguousarray(self._view(words, self.map.base, self.map.strides, base))
+        shape = [hi - lo + 1 for lo, hi in zip(lows, highs)]
+        padded = np.full(shape, self._pad, dtype)
+        inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
+        if all(lo <= hi for lo, hi in inside):
+            target = tuple(slice(lo - first, hi - first + 1) for (lo, hi), first in zip(inside, lows))
+            padded[target] = self._rectangle(memory, inside)
+        return np.ascontiguousarray(self._view(padded, 0, padded.strides, [b - lo for b, lo in zip(base, lows)]))
+
+    def _rectangle(self, memory: np.ndarray[Any, np.dtype[np.uint8]], ranges: Sequence[tuple[int, int]]) -> Words:
+        words = memory.view(word_type(self.map.dtype))
+        at = self.map.base + sum(lo * s for (lo, _), s in zip(ranges, self.map.strides))
+        return np.ndarray([hi - lo + 1 for lo, hi in ranges], words.dtype, words, at, self.map.strides)
+
+    def write(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int], data: Words) -> None:
+        """Store blocks [T0, T1, *box]; elements outside the extents are dropped."""
+        region = self._region(origin)
+        if region is None:
+            self._scatter(memory, origin, data)
+            return
+        base, lows, highs = region
+        if all(lo >= 0 and hi < self._limit(d) for d, (lo, hi) in enumerate(zip(lows, highs))):
+            words = memory.view(word_type(self.map.dtype))
+            self._view(words, self.map.base, self.map.strides, base)[...] = data
+            return
+        inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
+        if any(lo > hi for lo, hi in inside):
+            return
+        shape = [hi - lo + 1 for lo, hi in zip(lows, highs)]
+        padded = np.zeros(shape, word_type(self.map.dtype))
+        target = tuple(slice(lo - first, hi - first + 1) for (lo, hi), first in zip(inside, lows))
+        rectangle = self._rectangle(memory, inside)
+        padded[target] = rectangle
+        self._view(padded, 0, padded.strides, [b - lo for b, lo in zip(base, lows)])[...] = data
+        rectangle[...] = padded[target]
+
+    # -- regions that wrap around in storage: element by element, as one indexed operation --
+
+    def _addresses(self, origin: Sequence[int]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """(word index, inside the extents) of every element, [T0, T1, *box]."""
+        rank = 2 + len(self.box)
+        size = self.map.dtype.bytes
+        t0, t1 = self.tiles
+        index: Any = np.zeros((1,) * rank, dtype=np.int64) + self.map.base // size
+        inside: Any = np.ones((1,) * rank, dtype=bool)
+        for d, c in enumerate(self.start):
+            at: Any = np.asarray(origin[d]).reshape((1,) * rank)
+            at = at + c.tiles[0] * np.arange(t0).reshape((-1,) + (1,) * (rank - 1))
+            at = at + c.tiles[1] * np.arange(t1).reshape((1, -1) + (1,) * (rank - 2))
+            if d in self.axes:
+                k = self.axes.index(d)
+                shape = [1] * rank
+                shape[2 + k] = -1
+                at = at + self.steps[k] * np.arange(self.box[k]).reshape(shape)
+            inside = inside & (at >= 0) & (at < self.map.extents[d])
+            index = index + (at % self.map.moduli[d]) * (self.map.strides[d] // size)
+        full = (t0, t1, *self.box)
+        return np.broadcast_to(index, full), np.broadcast_to(inside, full)
+
+    def _gather(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int]) -> Words:
+        index, inside = self._addresses(origin)
+        words = memory.view(word_type(self.map.dtype))
+        return np.where(inside, words[np.where(inside, index, 0)], words.dtype.type(self._pad))
+
+    def _scatter(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int], data: Words) -> None:
+        index, inside = self._addresses(origin)
+        memory.view(word_type(self.map.dtype))[index[inside]] = data[inside]
+
+    # -- granules, for writer tags --
+
+    def granules(self, origin: Sequence[int], exact: bool) -> slice | np.ndarray[Any, np.dtype[np.int64]]:
+        """The granules of the elements inside the extents; of their bounding region where not `exact`."""
+        region = None if exact else self._region(origin)
+        if region is None:
+            index, inside = self._addresses(origin)
+            return np.unique(index[inside] * self.map.dtype.bytes // GRANULE)
+        _, lows, highs = region
+        inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
+        if any(lo > hi for lo, hi in inside):
+            return slice(0, 0)
+        run, starts = self.map.dtype.bytes, np.asarray([self.map.base], dtype=np.int64)
+        contiguous = True
+        for (lo, hi), stride in reversed(list(zip(inside, self.map.strides))):
+            count = hi - lo + 1
+            starts = starts + lo * stride
+            if contiguous and (stride == run or count == 1):
+                run += (count - 1) * stride
+            else:
+                contiguous = False
+                starts = (starts[:, None] + np.arange(count) * stride).reshape(-1)
+        if len(starts) == 1:
+            return slice(int(starts[0]) // GRANULE, (int(starts[0]) + run - 1) // GRANULE + 1)
+        first, last = starts // GRANULE, (starts + run - 1) // GRANULE
+        most = int((last - first).max()) + 1
+        return np.minimum(first[:, None] + np.arange(most), last[:, None])
