@@ -120,14 +120,14 @@ class Window:
         dtype = word_type(self.map.dtype)
         if all(lo >= 0 and hi < self._limit(d) for d, (lo, hi) in enumerate(zip(lows, highs))):
             words = memory.view(dtype)
-            return np.ascontiguousarray(self._view(words, self.map.base, self.map.strides, base))
+            return self._view(words, self.map.base, self.map.strides, base).copy()
         shape = [hi - lo + 1 for lo, hi in zip(lows, highs)]
         padded = np.full(shape, self._pad, dtype)
         inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
         if all(lo <= hi for lo, hi in inside):
             target = tuple(slice(lo - first, hi - first + 1) for (lo, hi), first in zip(inside, lows))
             padded[target] = self._rectangle(memory, inside)
-        return np.ascontiguousarray(self._view(padded, 0, padded.strides, [b - lo for b, lo in zip(base, lows)]))
+        return self._view(padded, 0, padded.strides, [b - lo for b, lo in zip(base, lows)]).copy()
 
     def _rectangle(self, memory: np.ndarray[Any, np.dtype[np.uint8]], ranges: Sequence[tuple[int, int]]) -> Words:
         words = memory.view(word_type(self.map.dtype))
