@@ -164,6 +164,13 @@ def _print_operands(printer: Printer, domain: Domain, values: Sequence[SSAValue]
         printer.print_list(list(zip(values, maps, pads)), one)
 
 
+def print_argument(printer: Printer, argument: SSAValue) -> None:
+    """An epilogue argument: it has no location of its own, so none is printed."""
+    printer.print_ssa_value(argument)
+    printer.print_string(": ")
+    printer.print_attribute(argument.type)
+
+
 def maps_attr(maps: Sequence[AffineMap]) -> ArrayAttr[AffineMapAttr]:
     return ArrayAttr([AffineMapAttr(m) for m in maps])
 
@@ -301,7 +308,7 @@ class RecurrenceOp(IRDLOperation):
                 _print_operands(printer, domain, self.extras, self.extra_maps, [0.0] * len(self.extras))
             printer.print_string("\nepilogue")
             with printer.in_parens():
-                printer.print_list(self.epilogue.block.args, printer.print_block_argument)
+                printer.print_list(self.epilogue.block.args, lambda arg: print_argument(printer, arg))
             printer.print_string(" ")
             printer.print_region(self.epilogue, print_entry_block_args=False, print_block_terminators=True)
             printer.print_string("\n-> ")

@@ -57,7 +57,7 @@ from xdsl.traits import NoTerminator, SymbolOpInterface
 from xdsl.utils.exceptions import VerifyException
 
 from swkpu.affine import Linear, format_map, linear, map_of, parse_map
-from swkpu.dialects.df import COMBINERS, Domain, DomainAttr, maps_attr, parse_domain
+from swkpu.dialects.df import COMBINERS, Domain, DomainAttr, maps_attr, parse_domain, print_argument
 from swkpu.dialects.nn import IntsAttr, ints
 from swkpu.dialects.weights import WeightAttr
 from swkpu.program.model import Dataflow, Space
@@ -769,7 +769,7 @@ class FabricOp(IRDLOperation):
             printer.print_attribute(self.accumulator)
             printer.print_string("\nepilogue")
             with printer.in_parens():
-                printer.print_list(self.epilogue.block.args, printer.print_block_argument)
+                printer.print_list(self.epilogue.block.args, lambda arg: print_argument(printer, arg))
             printer.print_string(" ")
             printer.print_region(self.epilogue, print_entry_block_args=False)
             rows, cols = ([names[d] for d in dims.data] for dims in (self.rows, self.cols))

@@ -336,10 +336,9 @@ def make_pass(cls: type[ModulePass], options: Mapping[str, ParameterListType]) -
         if key not in fields:
             has = f"its options are {', '.join(fields)}" if fields else "it has none"
             raise PipelineError(f"pass {cls.name} has no option '{key}'; {has}")
-    for field in fields.values():
-        if field.name not in options and field.default is dataclasses.MISSING:
-            if field.default_factory is dataclasses.MISSING:
-                raise PipelineError(f"pass {cls.name} needs option '{field.name}': {cls.name}{{{field.name}=...}}")
+    for key in fields:
+        if key not in options and key in cls.required_fields():
+            raise PipelineError(f"pass {cls.name} needs option '{key}': {cls.name}{{{key}=...}}")
     types = get_type_hints(cls)
     return cls(**{key: _convert(cls.name, key, values, types[key]) for key, values in options.items()})
 

@@ -1,0 +1,135 @@
+"""From a model to a program: the steps of the default pipeline, as a library."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, i64
+from xdsl.passes import ModulePass
+
+from swkpu.emit import emit
+from swkpu.errors import ModelError, TargetError
+from swkpu.executable import Executable
+from swkpu.passes.pipeline import default_pipeline
+from swkpu.program.model import Program
+from swkpu.target import Machine, load_target
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.export import ExportedProgram
+
+FLOAT_PRECISIONS = ("bf16", "fp16", "fp32")
+"""What a model is compiled at where the user names nothing: the first of these that the target has."""
+
+Observer = Callable[[ModulePass, ModuleOp], None]
+"""Called after every pass."""
+
+
+def default_precision(machine: Machine) -> str:
+    return next((p for p in FLOAT_PRECISIONS if p in machine.precisions), machine.precisions[0])
+
+
+def check_precision(machine: Machine, precision: str) -> None:
+    """Raises TargetError where the target's tiles do not multiply at a precision."""
+    if precision not in machine.precisions:
+        raise TargetError(f"target {machine.name} has no {precision} tiles; it has {', '.join(machine.precisions)}")
+
+
+def compile_module(
+    module: ModuleOp, machine: Machine, target: str, precision: str, observe: Observer | None = None, until: str = "kpu"
+) -> None:
+    """Run the default pipeline on a module of nn ops, in place, up to level `until` ("nn", "df" or "kpu").
+
+    `target` is the name or path that `machine` was loaded from. Raises SwkpuError.
+    """
+    check_precision(machine, precision)
+    module.attributes["nn.precision"] = StringAttr(precision)
+    ctx = Context()
+    for step in default_pipeline(target, machine.profile.name, precision, until):  # pyright: ignore[reportArgumentType]
+        step.apply(ctx, module)
+        if observe is not None:
+            observe(step, module)
+    module.verify()
+
+
+def program_of(module: ModuleOp, machine: Machine) -> Program:
+    """The binary program of a module at the end of the pipeline."""
+    return emit(module, machine)
+
+
+def describe(module: ModuleOp, model: str, batch: int) -> None:
+    """Record on the module what reports call it."""
+    module.attributes["nn.model"] = StringAttr(model)
+    module.attributes["nn.batch"] = IntegerAttr(batch, i64)
+
+
+def batch_of(example_inputs: tuple[Any, ...]) -> int:
+    """The first dim of the first input that has one."""
+    for value in example_inputs:
+        shape = getattr(value, "shape", ())
+        if len(shape) > 0:
+            return int(shape[0])
+    return 1
+
+
+def compile(
+    model: nn.Module | ExportedProgram | str,
+    example_inputs: tuple[Any, ...] | None = None,
+    *,
+    target: str = "kpu-t64",
+    precision: str | None = None,
+    profile: str | None = None,
+    name: str | None = None,
+    calibration: object | None = None,
+) -> Executable:
+    """Compile a model for a target.
+
+    model           an nn.Module, an exported program, or what the command line takes: a zoo name, a `.pt2` file, `package.module:callable`
+    example_inputs  the tensors of one call; they fix the shapes. Not needed where the model brings its own
+    target          a built-in target's name, or the path of a target file
+    precision       fp32, bf16 or fp16; the default is the first of bf16, fp16, fp32 that the target has
+    profile         one of the target's power profiles
+    calibration     data for int8 and int4, which this version does not compile yet
+
+    Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, MappingError or MemoryError.
+    """
+    from torch import nn
+
+    from swkpu.frontend import capture, import_program
+    from swkpu.frontend.resolve import resolve_model
+
+    start = time.perf_counter()
+    machine = load_target(target, profile)
+    precision = precision or default_precision(machine)
+    check_precision(machine, precision)
+    if isinstance(model, str):
+        resolved = resolve_model(model)
+        exported, inputs = resolved.exported(), resolved.example_inputs
+        name = name or resolved.name
+    elif isinstance(model, nn.Module):
+        if example_inputs is None:
+            raise ModelError("example_inputs are needed to compile an nn.Module: a tuple of the tensors of one call")
+        inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+        exported = capture(model, inputs)
+        name = name or type(model).__name__
+    else:
+        exported, inputs = model, example_inputs or (model.example_inputs or ((), {}))[0]
+        name = name or "model"
+    module = import_program(exported, name)
+    describe(module, name, batch_of(inputs))
+    compile_module(module, machine, target, precision)
+    program = program_of(module, machine)
+    return Executable(program, machine, time.perf_counter() - start)
+
+
+def load(path: str, *, target: str | None = None, profile: str | None = None) -> Executable:
+    """Load a `.kpu` file. `target` is needed where the program was made for a target file of the user's own.
+
+    Raises ProgramError for a file that is not a sound program for the target.
+    """
+    return Executable.load(path, target=target, profile=profile)
+
+

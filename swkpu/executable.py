@@ -1,0 +1,132 @@
+"""A program with the machine it runs on: what `swkpu.compile` and `swkpu.load` return."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from swkpu.errors import InputError
+from swkpu.program.container import load, save
+from swkpu.program.model import Program
+from swkpu.report.report import Check, Report
+from swkpu.target import Machine, load_target
+
+Array = np.ndarray[Any, np.dtype[Any]]
+MODES = ("functional", "cycle", "power")
+
+
+def check_mode(mode: str) -> None:
+    if mode not in MODES:
+        raise InputError(f"unknown mode '{mode}'; expected one of {', '.join(MODES)}")
+
+
+class Executable:
+    """A compiled program that can be called, simulated, saved and inspected.
+
+    Calling it takes the model's own inputs, numpy arrays or torch tensors, and returns the same kind in the model's own output
+    structure. `report` is the cycle-mode report; values do not change it, so it needs no input.
+    """
+
+    def __init__(self, program: Program, machine: Machine, compile_seconds: float | None = None):
+        self.program, self.machine, self.compile_seconds = program, machine, compile_seconds
+        self._reports: dict[str, Report] = {}
+
+    @staticmethod
+    def load(path: str, *, target: str | None = None, profile: str | None = None) -> Executable:
+        """Raises ProgramError for a file that is not a sound program for the target."""
+        from swkpu.program.check import check
+        from swkpu.program.races import check_races
+
+        program = load(path)
+        machine = load_target(target or program.target)
+        chosen = profile or (program.metadata.profile if program.metadata.profile in machine.clock.profiles else None)
+        if chosen is not None:
+            machine = machine.with_profile(chosen)
+        check(program, machine)
+        check_races(program)
+        return Executable(program, machine)
+
+    def save(self, path: str) -> None:
+        """Write a `.kpu` file, whole or not at all."""
+        save(self.program, path)
+
+    # -- values --
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(s.name for s in self.program.inputs)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name. Raises InputError for a missing input, a wrong shape or type."""
+        from swkpu.sim.functional import run_program
+
+        unknown = [n for n in inputs if n not in self.input_names]
+        if unknown:
+            raise InputError(f"unknown input '{unknown[0]}'; the program's inputs are {', '.join(self.input_names)}")
+        return run_program(self.program, self.machine, inputs)
+
+    def __call__(self, *args: Any) -> Any:
+        import torch
+
+        from swkpu.types import to_numpy, to_torch
+
+        flat = _flatten(args)
+        if len(flat) != len(self.program.inputs):
+            raise InputError(f"the program takes {len(self.program.inputs)} inputs, got {len(flat)}")
+        as_torch = any(isinstance(a, torch.Tensor) for a in flat)
+        arrays = [to_numpy(a) if isinstance(a, torch.Tensor) else np.asarray(a) for a in flat]
+        outputs = list(self.run(dict(zip(self.input_names, arrays))).values())
+        return self._restore([to_torch(o) for o in outputs] if as_torch else outputs)
+
+    def _restore(self, outputs: Sequence[Any]) -> Any:
+        """Outputs in the model's own structure."""
+        tree = self.program.metadata.output_tree
+        if not tree:
+            return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        from torch.utils._pytree import tree_unflatten, treespec_loads
+
+        return tree_unflatten(list(outputs), treespec_loads(tree))
+
+    # -- cycles and energy --
+
+    @property
+    def report(self) -> Report:
+        """The report of a cycle-mode simulation."""
+        return self.simulate("cycle")
+
+    def simulate(self, mode: str = "cycle", check: Check | None = None) -> Report:
+        """Cycles and energy without values. In mode `functional` shared ports are never contended for."""
+        import dataclasses
+
+        from swkpu.report.build import build_report
+        from swkpu.sim.energy import simulate_energy
+        from swkpu.sim.timing import simulate_timing
+
+        check_mode(mode)
+        if mode not in self._reports:
+            start = time.perf_counter()
+            timing = simulate_timing(self.program, self.machine, contention=mode != "functional")
+            energy = simulate_energy(self.program, self.machine, timing)
+            seconds = time.perf_counter() - start
+            self._reports[mode] = build_report(self.program, self.machine, timing, energy, seconds, self.compile_seconds)
+        report = self._reports[mode]
+        return report if check is None else dataclasses.replace(report, check=check)
+
+    def write_trace(self, path: str) -> None:
+        """Write the timeline of a cycle-mode simulation for Perfetto or chrome://tracing."""
+        from swkpu.sim.timing import simulate_timing
+        from swkpu.sim.trace import write_trace
+
+        write_trace(path, self.program, self.machine, simulate_timing(self.program, self.machine, trace=True))
+
+
+def _flatten(args: Sequence[Any]) -> list[Any]:
+    """Leaves of nested tuples, lists and dicts, in torch's order."""
+    from torch.utils._pytree import tree_leaves
+
+    return [a for a in tree_leaves(list(args)) if a is not None]
+
+
