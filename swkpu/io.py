@@ -131,7 +131,7 @@ def diagnostic(span: Span[Any], message: str) -> str:
     start = span.input.get_start_of_line(span.start)
     line = str(span.input.content[start : span.input.get_end_of_line(span.start)])
     column = min(span.start - start, len(line))
-    width = max(min(span.end - start, len(line)) - column, 1)
+    width = max(len(line[column : span.end - start].rstrip()), 1)
     margin = "".join("\t" if c == "\t" else " " for c in line[:column])
     return f"{location}: error: {message.strip()}\n{line.rstrip()}\n{margin}{'^' * width}"
 
@@ -147,9 +147,7 @@ def parse_text(text: str, name: str, directory: Path | None = None, context: Con
     try:
         module = parser.parse_module()
     except ParseError as error:
-        undefined = parser.undefined() if error.msg.startswith("values used but not defined") else None
-        message = error.msg if undefined is None else f"{undefined.text} is not defined"
-        raise IRError(diagnostic(undefined or error.span, message)) from None
+        raise IRError(_parse_message(parser, error)) from None
     except RecursionError:
         raise IRError(diagnostic(parser.here, "nested too deeply")) from None
     except Exception as error:  # xDSL's parser meets some mistakes with a ValueError, KeyError, VerifyException ...
@@ -158,6 +156,16 @@ def parse_text(text: str, name: str, directory: Path | None = None, context: Con
     if directory is not None:
         bind_weights(module, directory)
     return module
+
+
+def _parse_message(parser: _Parser, error: ParseError) -> str:
+    """xDSL's message; two that say little are said better."""
+    undefined = parser.undefined() if error.msg.startswith("values used but not defined") else None
+    if undefined is not None:
+        return diagnostic(undefined, f"{undefined.text} is not defined")
+    if error.msg.startswith("Could not parse entire input"):
+        return diagnostic(error.span, "expected an op" if parser.here.text else "expected an op, found the end")
+    return diagnostic(error.span, error.msg)
 
 
 def read_text(path: str | Path) -> str:
@@ -210,7 +218,7 @@ def _culprit(module: ModuleOp) -> tuple[Operation | None, str]:
 def _verify_message(op: Operation | None, reason: str, positions: dict[Operation, Span[str]]) -> str:
     if op is None:
         return f"error: {reason}"
-    message = f"'{op.name}' op {reason}"
+    message = reason if reason.startswith(op.name) else f"'{op.name}' op {reason}"
     if op in positions:
         return diagnostic(positions[op], message)
     return f"{message}\n{_op_text(op)}"

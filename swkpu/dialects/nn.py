@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
     BoolAttr,
     DenseIntOrFPElementsAttr,
     FloatAttr,
@@ -84,7 +85,7 @@ class NNOp(IRDLOperation, ABC):
 
     def verify_(self) -> None:
         for value in (*self.operands, *self.results):
-            if not isinstance(value.type, TensorType) or -1 in value.type.get_shape():
+            if not isinstance(value.type, TensorType) or DYNAMIC_INDEX in value.type.get_shape():
                 raise VerifyException(f"expected tensors of static shape, got {value.type}")
         expected = self.infer()
         if self.results[0].type != expected:

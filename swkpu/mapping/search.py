@@ -375,7 +375,7 @@ def nests(problem: Problem, machine: Machine, grain: int) -> list[Nest]:
     moving_dims = {d for dims in moving for d in dims & parallel} - weight_dims
     out = [Nest()] if nest_fits(problem, Nest()) else []
 
-    def cuts(dims: set[int], limit: int, unit: int) -> list[tuple[int, int]]:
+    def cuts(dims: set[int], unit: int) -> list[tuple[int, int]]:
         if not dims:
             return []
         dim = max(dims, key=lambda d: (domain.extents[d], -d))
@@ -386,11 +386,11 @@ def nests(problem: Problem, machine: Machine, grain: int) -> list[Nest]:
                 size = ceil(size / unit) * unit
             if size < domain.extents[dim]:
                 sizes.setdefault(size)
-        return [(dim, s) for s in list(sizes)][:limit]
+        return [(dim, s) for s in sizes]
 
-    by_weight = cuts(weight_dims, 10, grain)
+    by_weight = cuts(weight_dims, grain)
     rows = moving_dims - ({max(moving_dims)} if len(moving_dims) > 2 else set())
-    by_rows = cuts({min(rows, key=lambda d: (domain.extents[d] == 1, d))} if rows else set(), 12, 1)
+    by_rows = cuts({min(rows, key=lambda d: (domain.extents[d] == 1, d))} if rows else set(), 1)
     fitting = [Nest((c,)) for c in by_weight if nest_fits(problem, Nest((c,)))][: 2 if out else 3]
     fitting += [Nest((c,)) for c in by_rows if nest_fits(problem, Nest((c,)))][: 1 if out else 3]
     if not out and not fitting:

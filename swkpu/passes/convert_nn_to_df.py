@@ -81,7 +81,7 @@ def elementwise(operands: Sequence[SSAValue], result: TensorType[Any], emit: Emi
         lead = rank - len(own)
         exprs = [0 if size == 1 and shape[lead + d] != 1 else of_axis[lead + d] for d, size in enumerate(own)]
         if isinstance(value.owner, df.ConstantOp) and 1 in own:
-            kept = [d for d, size in enumerate(own) if size != 1]
+            kept = [d for d, size in enumerate(own) if size != 1] or [len(own) - 1]
             exprs = [exprs[d] for d in kept]
             squeezed = value.owner.array().reshape([own[d] for d in kept])
             constant = inline_constant(squeezed, TensorType(type_of(value).element_type, squeezed.shape))

@@ -8,7 +8,7 @@ packed per layer, alternately from the bottom and from the top, so that a layer'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
@@ -18,7 +18,7 @@ from xdsl.passes import ModulePass
 from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, aligned, buffer_type
 from swkpu.errors import MemoryError
-from swkpu.mapping.packing import Placed, Request, pack, place
+from swkpu.mapping.packing import Placed, Request, pack, peak, place
 from swkpu.program.model import Space
 from swkpu.target import Machine, load_target
 
@@ -37,15 +37,6 @@ class _Life:
     alloc: AllocOp
     start: int
     end: int
-
-
-@dataclass
-class MemoryPlan:
-    """Peaks in bytes, for reports."""
-
-    dram: int = 0
-    l2: int = 0
-    l1: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def _set_address(op: Operation, address: int) -> None:
@@ -78,7 +69,7 @@ def _lifetimes(program: kpu.ProgramOp, layers: Sequence[kpu.LayerOp]) -> list[_L
 
 
 def assign_l2(program: kpu.ProgramOp, layers: Sequence[kpu.LayerOp], machine: Machine) -> int:
-    """Tensors between layers, then each layer's streams. Returns the highest address used."""
+    """Tensors between layers, then each layer's streams. Returns the most bytes in use at once."""
     capacity = machine.l2.capacity_bytes
     lives = [v for v in _lifetimes(program, layers) if buffer_type(v.alloc.result).memory is Space.L2]
     requests = [Request(v.alloc.total_bytes, v.start, v.end) for v in lives]
@@ -100,13 +91,13 @@ def assign_l2(program: kpu.ProgramOp, layers: Sequence[kpu.LayerOp], machine: Ma
                 raise MemoryError("L2", alloc.total_bytes, capacity, f"a stream of layer '{layer.sym_name.data}'")
             _set_address(alloc, offset)
             placed.append(Placed(request, offset))
-    return max((p.limit for p in placed), default=0)
+    return peak([p.request for p in placed])
 
 
 def assign_l1(layers: Sequence[kpu.LayerOp], machine: Machine) -> int:
     """Each layer's blocks in its tile groups. Returns the largest use of one tile."""
     capacity = {g.kind: g.l1_bytes for g in machine.tile_groups}
-    peak = 0
+    most = 0
     turn = dict.fromkeys(capacity, 0)
     for layer in layers:
         groups: dict[str, list[AllocOp]] = {}
@@ -125,8 +116,8 @@ def assign_l1(layers: Sequence[kpu.LayerOp], machine: Machine) -> int:
             for alloc in allocs:
                 _set_address(alloc, at)
                 at += alloc.total_bytes
-            peak = max(peak, total)
-    return peak
+            most = max(most, total)
+    return most
 
 
 @dataclass(frozen=True)
