@@ -352,18 +352,34 @@ def nest_fits(problem: Problem, nest: Nest, buffers: int = 2) -> bool:
 
 
 def dram_cycles(problem: Problem, machine: Machine, nest: Nest) -> tuple[int, int]:
-    """(cycles of all DRAM traffic, cycles of the first block of every streamed operand)."""
+    """(cycles of all DRAM traffic, cycles of the first block of every streamed operand), in whole bursts per row."""
+    sizes = [nest.size(d, e) for d, e in enumerate(problem.domain.extents)]
     total = first = 0
     for operand in (*problem.operands, problem.result):
         if operand.dram:
             size, count = l2_bytes_of(operand, problem, nest)
-            cycles = int(cost.dram_cycles(machine, size))
+            row = min(_row_bytes(operand, problem, sizes), size)
+            charged = cost.dram_charged_bytes(row, ceil(size / row), machine.dram.burst_bytes)
+            cycles = int(cost.dram_cycles(machine, charged))
             total += cycles * count
             first += cycles
     return total, first
 
 
-def nests(problem: Problem, machine: Machine, grain: int) -> list[Nest]:
+def _row_bytes(operand: OperandAccess, problem: Problem, sizes: Sequence[int]) -> int:
+    """Bytes of a block that are contiguous in DRAM: trailing dims, up to the first that is not taken whole."""
+    row = operand.dtype.bytes
+    for expr, size in zip(reversed(operand.exprs), reversed(operand.shape)):
+        if axis_step(expr, problem.domain) > 1:
+            break
+        taken = min(int(_span(local_access(expr, problem.domain).terms, sizes)), size)
+        row *= taken
+        if taken < size:
+            break
+    return row
+
+
+def nests(problem: Problem, grain: int) -> list[Nest]:
     """L2 loop nests to consider, coarsest first: none; over the dims that only constants have; over those activations have."""
     domain = problem.domain
     streamed = [o for o in problem.operands if o.dram]
@@ -400,15 +416,32 @@ def nests(problem: Problem, machine: Machine, grain: int) -> list[Nest]:
     return out
 
 
-def choose(problem: Problem, machine: Machine) -> Choice | None:
-    """The best mapping of a recurrence, or None where none fits the memories."""
-    precision = _precision(problem)
-    groups = _groups(problem, machine, precision)
-    if not groups:
-        return None
-    grain = max(machine.tile_groups[g].cols for g in groups)
+class Mapper:
+    """Chooses mappings for one machine. Equal recurrences with the same choice of L2 loops are searched once."""
+
+    def __init__(self, machine: Machine):
+        self.machine = machine
+        self._known: dict[tuple[object, ...], Choice | None] = {}
+
+    def choose(self, problem: Problem) -> Choice | None:
+        """The best mapping of a recurrence, or None where none fits the memories."""
+        precision = _precision(problem)
+        groups = _groups(problem, self.machine, precision)
+        if not groups:
+            return None
+        grain = max(self.machine.tile_groups[g].cols for g in groups)
+        candidates = tuple(nests(problem, grain))
+        key = (problem.domain, problem.fabric, problem.operands, problem.result, candidates)
+        if key not in self._known:
+            self._known[key] = _choose(problem, self.machine, groups, precision, candidates)
+        return self._known[key]
+
+
+def _choose(
+    problem: Problem, machine: Machine, groups: list[int], precision: str | None, candidates: Sequence[Nest]
+) -> Choice | None:
     best: Choice | None = None
-    for nest in nests(problem, machine, grain):
+    for nest in candidates:
         found = _choose_parts(problem, machine, groups, precision, nest)
         if found is None:
             continue

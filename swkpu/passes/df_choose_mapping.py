@@ -11,11 +11,11 @@ from xdsl.passes import ModulePass
 
 from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.location import layer_name, source_of
-from swkpu.dialects.mapping import Mapping, MappingAttr
+from swkpu.dialects.mapping import MappingAttr
 from swkpu.errors import MappingError
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency, plan
-from swkpu.mapping.search import choose
+from swkpu.mapping.search import Mapper
 from swkpu.target import Machine, load_target
 
 
@@ -27,22 +27,19 @@ def recurrence_problem(op: RecurrenceOp, residency: Residency, budget: int) -> P
 def choose_mappings(func: FuncOp, machine: Machine) -> None:
     """Map every recurrence that has no mapping yet; equal problems are searched once."""
     residency = plan(func, machine.l2.capacity_bytes)
-    known: dict[tuple[object, ...], Mapping] = {}
+    mapper = Mapper(machine)
     for i, op in enumerate(residency.steps):
         if not isinstance(op, RecurrenceOp) or op.mapping is not None:
             continue
         problem = recurrence_problem(op, residency, residency.budget[i])
-        key = (problem.domain.extents, problem.fabric, problem.operands, problem.result, problem.l2_budget)
-        if key not in known:
-            choice = choose(problem, machine)
-            if choice is None:
-                where = f" ({source_of(op)})" if source_of(op) else ""
-                raise MappingError(
-                    f"no mapping of '{layer_name(op, 'a recurrence')}'{where} with domain {op.domain} fits target {machine.name}: "
-                    f"its tiles multiply {', '.join(machine.precisions)} and L2 has {problem.l2_budget} bytes left at this layer"
-                )
-            known[key] = choice.mapping
-        op.properties["mapping"] = MappingAttr(known[key])
+        choice = mapper.choose(problem)
+        if choice is None:
+            where = f" ({source_of(op)})" if source_of(op) else ""
+            raise MappingError(
+                f"no mapping of '{layer_name(op, 'a recurrence')}'{where} with domain {op.domain} fits target {machine.name}: "
+                f"its tiles multiply {', '.join(machine.precisions)} and L2 has {problem.l2_budget} bytes left at this layer"
+            )
+        op.properties["mapping"] = MappingAttr(choice.mapping)
 
 
 @dataclass(frozen=True)

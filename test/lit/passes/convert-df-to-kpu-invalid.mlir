@@ -1,0 +1,159 @@
+// RUN: swkpu-opt %s -p convert-df-to-kpu --verify-diagnostics --split-input-file | filecheck %s
+
+// CHECK: 'y' has no mapping; run df-choose-mapping, or write one
+func.func @unmapped(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': 'z' is not a dim of the domain (m = 64, n = 16 | k = 32)
+func.func @unknown_dim(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {z = 2}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': reduction dim 'k' cannot be tiled in L2; use l1
+func.func @reduction_in_l2(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<l2 = {k = 8}, result = dram, parts = [<bf16>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': target kpu-t64 has no tile group 'fp64'
+func.func @unknown_group(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<fp64>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': 64 tiles over 1 dims; 'bf16' has 13, over at most 2 dims
+func.func @too_many_tiles(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {m = 64}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': 8 tiles over 3 dims; 'bf16' has 13, over at most 2 dims
+func.func @too_many_space_dims(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {m = 2, n = 2, k = 2}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': share [0, 65] is not within the 64 points of 'm'
+func.func @share(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<split = m, result = dram, parts = [<bf16, share = [0, 65]>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': 3 tiles of 1 pieces of 11 do not divide the 32 points of 'm' exactly
+func.func @not_exact(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<l2 = {m = 32}, result = dram, parts = [<bf16, space = {m = 3}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': dims k are cut into pieces but not in `order`
+func.func @not_in_order(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, l1 = {m = 4, k = 8}, order = [m]>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': reduction dims come last in `order`: an accumulator holds one block of results
+func.func @reduction_first(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, l1 = {m = 4, k = 8}, order = [k, m]>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': an access that runs backwards has no block form
+func.func @backwards(%x: tensor<8xbf16>) -> tensor<8xbf16> {
+  %y = df.recurrence (i = 8) none with(%x[7 - i] : tensor<8xbf16>)
+    epilogue(%e: bf16) { df.yield %e : bf16 } -> [i]
+    mapping #df.mapping<result = dram, parts = [<bf16, l1 = {i = 2}, order = [i]>]>
+    : tensor<8xbf16>
+  func.return %y : tensor<8xbf16>
+}
+
+// -----
+
+// CHECK: mapping of 'y': 7 loops; the machine nests 6
+func.func @too_deep(%x: tensor<2x2x2x2x2x2x2xbf16>) -> tensor<2x2x2x2x2x2x2xbf16> {
+  %y = df.recurrence (a = 2, b = 2, c = 2, d = 2, e = 2, f = 2, g = 2)
+    none with(%x[a, b, c, d, e, f, g] : tensor<2x2x2x2x2x2x2xbf16>)
+    epilogue(%v: bf16) { df.yield %v : bf16 } -> [a, b, c, d, e, f, g]
+    mapping #df.mapping<result = dram, parts = [
+      <bf16, l1 = {a = 1, b = 1, c = 1, d = 1, e = 1, f = 1, g = 1}, order = [a, b, c, d, e, f, g]>]>
+    : tensor<2x2x2x2x2x2x2xbf16>
+  func.return %y : tensor<2x2x2x2x2x2x2xbf16>
+}
+
+// -----
+
+// CHECK: nn.relu has no lowering to kpu; run convert-nn-to-df first
+func.func @not_lowered(%x: tensor<8xf32>) -> tensor<8xf32> {
+  %y = nn.relu %x : tensor<8xf32>
+  func.return %y : tensor<8xf32>
+}
+
+// -----
+
+// CHECK: result 0 of the function is not in DRAM
+func.func @result_in_l2(%x: tensor<8xbf16>) -> tensor<8xbf16> {
+  %y = df.recurrence (i = 8) none with(%x[i] : tensor<8xbf16>)
+    epilogue(%e: bf16) { df.yield %e : bf16 } -> [i]
+    mapping #df.mapping<result = l2, parts = [<bf16>]>
+    : tensor<8xbf16>
+  func.return %y : tensor<8xbf16>
+}
+
+// -----
+
+// CHECK: df.copy with access (d0) -> (d0, d0) is not a single transfer
+func.func @diagonal(%x: tensor<8x8xbf16>) -> tensor<8xbf16> {
+  %y = df.copy (i = 8) %x[i, i] : tensor<8x8xbf16>
+  func.return %y : tensor<8xbf16>
+}
