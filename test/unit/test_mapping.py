@@ -1,0 +1,148 @@
+"""The mapper: what it chooses is legal, within its machine's bound, and better than doing without."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from math import ceil
+
+import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+
+from swkpu.dialects.df import RecurrenceOp
+from swkpu.errors import MappingError
+from swkpu.io import parse_text
+from swkpu.mapping.problem import Problem, problem_of
+from swkpu.mapping.residency import plan
+from swkpu.mapping.search import Mapper, Nest, dram_cycles, nest_fits, nests, spreads
+from swkpu.passes.df_choose_mapping import DfChooseMappingPass
+from swkpu.target import Machine, load_target
+
+CONV = """
+func.func @main(%x: tensor<1x{h}x{h}x{c}xbf16>, %w: tensor<{o}x3x3x{c}xbf16>) -> tensor<1x{h}x{h}x{o}xbf16> {{
+  %y = df.recurrence (n = 1, oh = {h}, ow = {h}, oc = {o} | kh = 3, kw = 3, ic = {c})
+    ins(%x[n, oh + kh - 1, ow + kw - 1, ic] : tensor<1x{h}x{h}x{c}xbf16>, %w[oc, kh, kw, ic] : tensor<{o}x3x3x{c}xbf16>)
+    mac epilogue(%acc: f32) {{
+      %0 = arith.truncf %acc : f32 to bf16
+      df.yield %0 : bf16
+    }} -> [n, oh, ow, oc] : tensor<1x{h}x{h}x{o}xbf16>
+  func.return %y : tensor<1x{h}x{h}x{o}xbf16>
+}}
+"""
+
+
+def conv(h: int, c: int, o: int) -> ModuleOp:
+    return parse_text(CONV.format(h=h, c=c, o=o), "conv.mlir")
+
+
+def recurrence(module: ModuleOp) -> RecurrenceOp:
+    return next(o for o in module.walk() if isinstance(o, RecurrenceOp))
+
+
+@cache
+def conv_problem(h: int, c: int, o: int, budget: int, in_dram: bool = False) -> Problem:
+    problem = problem_of(recurrence(conv(h, c, o)), (in_dram, True), False, budget)
+    weights = dataclasses.replace(problem.operands[1], constant=True)
+    return dataclasses.replace(problem, operands=(problem.operands[0], weights))
+
+
+def bound(problem: Problem, machine: Machine) -> int:
+    macs = 1
+    for e in problem.domain.extents:
+        macs *= e
+    return ceil(macs / machine.peak_macs_per_cycle("bf16"))
+
+
+@pytest.mark.parametrize("target", ["kpu-t64", "kpu-t256", "kpu-t768", "swkpu-v1", "kpu-16x16"])
+@pytest.mark.parametrize("h,c,o", [(56, 64, 64), (14, 256, 256), (7, 512, 512)])
+def test_estimates_respect_the_bound_and_are_near_it(target: str, h: int, c: int, o: int) -> None:
+    machine = load_target(target)
+    problem = conv_problem(h, c, o, machine.l2.capacity_bytes // 2)
+    choice = Mapper(machine).choose(problem)
+    assert choice is not None
+    least = max(bound(problem, machine), dram_cycles(problem, machine, Nest())[0])
+    assert least <= choice.cycles
+    if target in ("kpu-16x16", "swkpu-v1", "kpu-t64"):
+        assert choice.cycles < 1.6 * least
+
+
+def test_equal_problems_are_searched_once() -> None:
+    machine = load_target("kpu-t64")
+    mapper = Mapper(machine)
+    problem = conv_problem(14, 64, 64, 1 << 20)
+    assert mapper.choose(problem) is mapper.choose(dataclasses.replace(problem, l2_budget=problem.l2_budget - 16))
+
+
+def test_streams_are_cut_until_they_fit() -> None:
+    problem = conv_problem(7, 512, 512, 600_000)
+    assert not nest_fits(problem, Nest())
+    found = nests(problem, 8)
+    assert found
+    assert all(nest_fits(problem, n) for n in found)
+    oc = problem.domain.index("oc")
+    assert all(dict(n.tiles).keys() == {oc} for n in found)
+
+
+def test_short_rows_cost_whole_bursts() -> None:
+    """A stripe of output channels writes rows of 32 bytes: twice the traffic of whole rows."""
+    machine = load_target("swkpu-v1")
+    problem = conv_problem(14, 64, 64, 1 << 20)
+    result = dataclasses.replace(problem.result, dram=True)
+    problem = dataclasses.replace(problem, result=result)
+    oc, oh = problem.domain.index("oc"), problem.domain.index("oh")
+    by_rows, _ = dram_cycles(problem, machine, Nest(((oh, 7),)))
+    by_channels, _ = dram_cycles(problem, machine, Nest(((oc, 16),)))
+    assert by_channels > by_rows
+
+
+def test_spreads_use_what_there_is() -> None:
+    best = spreads([1, 56, 56, 64], [1, 2, 3], 13)
+    assert best[0] in {((1, 13),), ((2, 13),)} or all(t <= 13 for _, t in best[0])
+    for spread in best:
+        tiles = 1
+        for _, n in spread:
+            tiles *= n
+        assert tiles <= 13 and len(spread) <= 2
+
+
+def test_a_hand_written_mapping_is_kept() -> None:
+    module = conv(8, 16, 16)
+    op = recurrence(module)
+    text = (
+        "#df.mapping<result = dram, parts = [<bf16, space = {oh = 4}, l1 = {oh = 2}, order = [], rows = [oh, ow], cols = [oc], os, buffers = 1>]>"
+    )
+    from xdsl.parser import Parser
+
+    from swkpu.io import make_context
+
+    attr = Parser(make_context(), text).parse_attribute()
+    op.properties["mapping"] = attr
+    DfChooseMappingPass(target="kpu-t64").apply(Context(), module)
+    assert op.mapping == attr
+
+
+def test_a_precision_the_target_lacks() -> None:
+    module = parse_text(CONV.format(h=8, c=16, o=16).replace("bf16", "f32").replace("arith.truncf %acc : f32 to f32", "arith.negf %acc : f32"), "m")
+    with pytest.raises(MappingError, match="no mapping of .* fits target swkpu-v1"):
+        DfChooseMappingPass(target="swkpu-v1").apply(Context(), module)
+
+
+def test_residency_spills_only_what_does_not_fit() -> None:
+    two = """
+    func.func @main(%x: tensor<1x64x64x32xbf16>) -> tensor<1x64x64x32xbf16> {
+      %a = df.recurrence (n = 1, h = 64, w = 64, c = 32) none with(%x[n, h, w, c] : tensor<1x64x64x32xbf16>)
+        epilogue(%v: bf16) { df.yield %v : bf16 } -> [n, h, w, c] : tensor<1x64x64x32xbf16>
+      %b = df.recurrence (n = 1, h = 64, w = 64, c = 32) none with(%a[n, h, w, c] : tensor<1x64x64x32xbf16>)
+        epilogue(%v: bf16) { df.yield %v : bf16 } -> [n, h, w, c] : tensor<1x64x64x32xbf16>
+      func.return %b : tensor<1x64x64x32xbf16>
+    }"""
+    module = parse_text(two, "two.mlir")
+    func = next(o for o in module.walk() if isinstance(o, FuncOp))
+    first, second = [o for o in module.walk() if isinstance(o, RecurrenceOp)]
+    roomy = plan(func, 1 << 20)
+    assert not roomy.is_dram(first.result) and roomy.is_dram(second.result)
+    assert roomy.budget == [(1 << 20) - 64 * 64 * 32 * 2] * 2
+    tight = plan(func, 1 << 17)
+    assert tight.is_dram(first.result)
