@@ -24,6 +24,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from xdsl.ir import Data
+
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
     from xdsl.ir import Dialect, Operation
@@ -34,11 +36,12 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 TARGET = "kpu-t64"
 LAYER = "layer1.0.conv2"
-CONSTANTS = ("conv2_weight", "conv2_bias", "bn2")
 
 Part = Callable[[], str]
 PARTS: dict[str, dict[str, Part]] = {}
 """Page, relative to the root, to its parts by name."""
+BAR = r"\|"
+"""A bar in a cell of a table."""
 SLOW: set[tuple[str, str]] = set()
 """Parts that compile whole networks or report how long something took; tests leave them out."""
 
@@ -61,7 +64,7 @@ def code(text: str, language: str = "") -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
+    return "\n".join(lines + [f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |" for row in rows])
 
 
 def sentence(text: str | None) -> str:
@@ -74,7 +77,8 @@ def sentence(text: str | None) -> str:
 
 def run(command: str, cwd: Path = EXAMPLES, status: int = 0) -> str:
     """Standard output and error of one of our tools, or of a script, run in `cwd`."""
-    environment = os.environ | {"COLUMNS": "120", "NO_COLOR": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"COLUMNS": "120", "NO_COLOR": "1", "PATH": path}
     done = subprocess.run(
         command, shell=True, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -124,7 +128,7 @@ def block_model() -> Any:
     model = FirstBlock().eval()
     with torch.no_grad():
         for name, value in model.state_dict().items():
-            if name.endswith("conv1.weight") or name.endswith("conv2.weight"):
+            if name.endswith(("conv1.weight", "conv2.weight")):
                 value.copy_(((torch.arange(value.numel()) * 37 % 101 - 50) / 1024).reshape(value.shape))
             elif name.endswith("bias"):
                 value.copy_((torch.arange(value.numel()) - 32) / 64)
@@ -178,10 +182,11 @@ def levels() -> Levels:
     snippets["binary"] = assembly_of_layer(program, disassemble(program))
     report = Executable(program, machine).report
     layer = next(x for x in report.layers if x.name == LAYER)
+    peak = float(machine.peak_macs_per_cycle("bf16"))
     facts = {
         "estimated by `df-choose-mapping`": f"{layer.estimated_cycles:,} cycles",
         "simulated": f"{layer.cycles:,} cycles",
-        "lower bound": f"{layer.lower_bound_cycles:,} cycles, of {layer.macs:,} MACs at {float(machine.peak_macs_per_cycle('bf16')):g} a cycle",
+        "lower bound": f"{layer.lower_bound_cycles:,} cycles: {layer.macs:,} MACs at {peak:g} a cycle",
         "bound by": f"{layer.bound_by} ({layer.utilization['compute']:.0%} of the time the busiest array executes)",
         "DRAM traffic": f"{layer.dram_bytes:,} bytes: the weights and the biases, once",
         "binary": f"{program.command_count} commands for the whole block, {len(program.streams)} streams",
@@ -236,7 +241,8 @@ MAPPING = re.compile(r"mapping = #df\.mapping<.*>\]>")
 
 def without_types(text: str) -> str:
     """kpu ops without the buffer types at the ends of lines (but those of allocs) and without the mapping once more."""
-    lines = [line if "kpu.alloc" in line or "kpu.constant" in line else TYPES.sub("", line) for line in text.splitlines()]
+    keep = ("kpu.alloc", "kpu.constant")
+    lines = [line if any(k in line for k in keep) else TYPES.sub("", line) for line in text.splitlines()]
     return MAPPING.sub("mapping = ...", "\n".join(lines))
 
 
@@ -277,7 +283,8 @@ def assembly_of_layer(program: Program, text: str) -> str:
     kept: list[str] = []
     for stream in streams:
         title, *commands = stream.splitlines()
-        lines = [line for chunk in statements(commands) if any(line.endswith(comment) for line in chunk) for line in chunk]
+        own = [chunk for chunk in statements(commands) if any(line.endswith(comment) for line in chunk)]
+        lines = [line for chunk in own for line in chunk]
         if lines:
             kept += ["", f".stream {title}", *(line.removesuffix(comment).rstrip() for line in lines), "  ..."]
     body = "\n".join(kept)
@@ -337,30 +344,28 @@ def facts() -> str:
 
 
 def dialect_tables(dialect: Dialect) -> str:
-    ops = table(("op", "meaning"), ((f"`{op.name}`", op_summary(op)) for op in dialect.operations))
+    ops = table(
+        ("op", "meaning", "operands", "attributes"),
+        ((f"`{op.name}`", sentence(inspect.getdoc(op)), *operands_and_attributes(op)) for op in dialect.operations),
+    )
     attributes = table(
-        ("type or attribute", "meaning"), ((attribute_name(a), sentence(own_doc(a))) for a in dialect.attributes)
+        ("type or attribute", "meaning"), ((attribute_name(a), attribute_doc(a)) for a in dialect.attributes)
     )
     return f"{ops}\n\n{attributes}"
 
 
-def op_summary(op: type[Any]) -> str:
-    return f"{sentence(own_doc(op))}{operands_text(op)}".replace("|x|", "absolute value")
-
-
-def own_doc(cls: type[Any]) -> str:
-    """The class's docstring; xDSL's definition decorators copy it."""
-    return inspect.getdoc(cls) or ""
-
-
-def operands_text(op: type[Any]) -> str:
-    """The names of operands and attributes, for those who read or write the IR."""
+def operands_and_attributes(op: type[Any]) -> tuple[str, str]:
+    """The names of operands and attributes, for those who read or write the generic form."""
     definition = op.get_irdl_definition()
     hidden = ("operandSegmentSizes", "resultSegmentSizes")
-    names = [name for name, _ in definition.operands]
-    properties = [name for name in definition.properties if name not in hidden]
-    out = f" Operands: {', '.join(f'`{n}`' for n in names)}." if names else ""
-    return out + (f" Attributes: {', '.join(f'`{n}`' for n in properties)}." if properties else "")
+    operands = [f"`{name}`" for name, _ in definition.operands]
+    properties = [f"`{name}`" for name in definition.properties if name not in hidden]
+    return ", ".join(operands), ", ".join(properties)
+
+
+def attribute_doc(cls: type[Any]) -> str:
+    """The attribute's docstring, or that of the module that is about it alone."""
+    return sentence(cls.__doc__ if cls.__doc__ != Data.__doc__ else sys.modules[cls.__module__].__doc__)
 
 
 def attribute_name(cls: type[Any]) -> str:
@@ -402,7 +407,8 @@ def pass_sections() -> str:
         cls = factory()
         out += [f"### `{name}`", "", inspect.cleandoc(cls.__doc__ or "")]
         hints = get_type_hints(cls)
-        options = [f for f in dataclasses.fields(cls) if f.init and f.name != "name"]  # pyright: ignore[reportArgumentType]
+        fields: Any = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+        options = [f for f in fields if f.init and f.name != "name"]
         if options:
             rows = ((f"`{f.name}`", type_text(hints[f.name]), default_text(cls, f)) for f in options)
             out += ["", table(("option", "takes", "default"), rows)]
@@ -452,8 +458,8 @@ def target_table() -> str:
         )
         for r in target_rows()
     ]
-    head = ("target", "profile", "MHz", "tiles", "L1 KB", "L2 MB", "DRAM GB/s", "int8", "int4", "bf16", "fp16", "fp32", "sheet int8")
-    return table(head, rows)
+    sizes = ("target", "profile", "MHz", "tiles", "L1 KB", "L2 MB", "DRAM GB/s")
+    return table((*sizes, "int8", "int4", "bf16", "fp16", "fp32", "sheet int8"), rows)
 
 
 # ---- examples and tools --------------------------------------------------------------------------------------------
@@ -481,7 +487,7 @@ def updated(text: str, name: str, content: str) -> str:
         raise ValueError(f"expected {begin(name)} and {end(name)} once each")
     before, _, rest = text.partition(begin(name))
     _, _, after = rest.partition(end(name))
-    return f"{before}{begin(name)}\n{content}\n{end(name)}{after}"
+    return f"{before}{begin(name)}\n\n{content}\n\n{end(name)}{after}"
 
 
 def stale(quick: bool = True, pages: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:

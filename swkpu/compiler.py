@@ -87,12 +87,11 @@ def compile(
 ) -> Executable:
     """Compile a model for a target.
 
-    model           an nn.Module, an exported program, or what the command line takes: a zoo name, a `.pt2` file, `package.module:callable`
-    example_inputs  the tensors of one call; they fix the shapes. Not needed where the model brings its own
-    target          a built-in target's name, or the path of a target file
-    precision       fp32, bf16 or fp16; the default is the first of bf16, fp16, fp32 that the target has
-    profile         one of the target's power profiles
-    calibration     data for int8 and int4, which this version does not compile yet
+    model           an nn.Module, an exported program, or what the command line takes: a zoo name, a `.pt2` file,
+    `package.module:callable` example_inputs  the tensors of one call; they fix the shapes. Not needed where the model
+    brings its own target          a built-in target's name, or the path of a target file precision       fp32, bf16
+    or fp16; the default is the first of bf16, fp16, fp32 that the target has profile         one of the target's
+    power profiles calibration     data for int8 and int4, which this version does not compile yet
 
     Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, MappingError or MemoryError.
     """
@@ -112,7 +111,7 @@ def compile(
     elif isinstance(model, nn.Module):
         if example_inputs is None:
             raise ModelError("example_inputs are needed to compile an nn.Module: a tuple of the tensors of one call")
-        inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+        inputs = example_inputs
         exported = capture(model, inputs)
         name = name or type(model).__name__
     else:
@@ -131,5 +130,3 @@ def load(path: str, *, target: str | None = None, profile: str | None = None) ->
     Raises ProgramError for a file that is not a sound program for the target.
     """
     return Executable.load(path, target=target, profile=profile)
-
-

@@ -177,7 +177,9 @@ class Emitter:
 
     def _group(self, kind: str) -> int:
         if kind not in self.group_index:
-            raise IRError(f"target {self.machine.name} has no tile group '{kind}'; it has {', '.join(self.group_index)}")
+            raise IRError(
+                f"target {self.machine.name} has no tile group '{kind}'; it has {', '.join(self.group_index)}"
+            )
         return self.group_index[kind]
 
     def _block(self, block: Block, out: list[m.Command]) -> None:
@@ -315,5 +317,3 @@ def emit(module: ModuleOp, machine: Machine) -> m.Program:
     if programs[0].target.data != machine.name:
         raise IRError(f"the program was made for target {programs[0].target.data}, not {machine.name}")
     return Emitter(programs[0], machine).run()
-
-

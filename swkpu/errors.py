@@ -46,9 +46,7 @@ class MemoryError(SwkpuError, builtins.MemoryError):
     def __init__(self, memory: str, required: int, available: int, what: str = ""):
         self.memory, self.required, self.available, self.what = memory, required, available, what
         where = f" ({what})" if what else ""
-        super().__init__(
-            f"{memory} memory exceeded: {_size(required)} required, {_size(available)} available{where}"
-        )
+        super().__init__(f"{memory} memory exceeded: {_size(required)} required, {_size(available)} available{where}")
 
     def __reduce__(self):
         return (type(self), (self.memory, self.required, self.available, self.what))

@@ -26,8 +26,8 @@ def check_mode(mode: str) -> None:
 class Executable:
     """A compiled program that can be called, simulated, saved and inspected.
 
-    Calling it takes the model's own inputs, numpy arrays or torch tensors, and returns the same kind in the model's own output
-    structure. `report` is the cycle-mode report; values do not change it, so it needs no input.
+    Calling it takes the model's own inputs, numpy arrays or torch tensors, and returns the same kind in the model's
+    own output structure. `report` is the cycle-mode report; values do not change it, so it needs no input.
     """
 
     def __init__(self, program: Program, machine: Machine, compile_seconds: float | None = None):
@@ -111,7 +111,9 @@ class Executable:
             timing = simulate_timing(self.program, self.machine, contention=mode != "functional")
             energy = simulate_energy(self.program, self.machine, timing)
             seconds = time.perf_counter() - start
-            self._reports[mode] = build_report(self.program, self.machine, timing, energy, seconds, self.compile_seconds)
+            self._reports[mode] = build_report(
+                self.program, self.machine, timing, energy, seconds, self.compile_seconds
+            )
         report = self._reports[mode]
         return report if check is None else dataclasses.replace(report, check=check)
 
@@ -128,5 +130,3 @@ def _flatten(args: Sequence[Any]) -> list[Any]:
     from torch.utils._pytree import tree_leaves
 
     return [a for a in tree_leaves(list(args)) if a is not None]
-
-

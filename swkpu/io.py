@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,7 @@ class _Parser(Parser):
     def __init__(self, context: Context, text: str, name: str):
         super().__init__(context, text, name)
         self.text = text
+        self.op_start = 0
         self.names: dict[Operation, Span[str]] = {}
         self.uses: dict[str, Span[Any]] = {}
         """Where a value is used before its definition was seen."""
@@ -117,16 +119,32 @@ class _Parser(Parser):
 
     def parse_operation(self) -> Operation:
         start = self._current_token.span.start
+        self.op_start = start
         op = super().parse_operation()
+        self.names[op] = self._name_span(start)
+        return op
+
+    def _name_span(self, start: int) -> Span[str]:
+        """The name of the op that begins at `start`, after its results."""
         results = self.RESULTS.match(self.text, start)
         name = self.NAME.match(self.text, start if results is None else results.end())
-        end = start + 1 if name is None else name.end()
-        self.names[op] = Span(start if name is None else name.start(), end, Input(self.text, self.lexer.input.name))
-        return op
+        first, last = (start, start + 1) if name is None else name.span()
+        return Span(first, last, Input(self.text, self.lexer.input.name))
+
+    def _get_op_by_name(self, name: str) -> type[Operation]:
+        found = self.ctx.get_optional_op(name, dialect_stack=self._parser_state.dialect_stack)
+        if found is not None:
+            return found
+        close = get_close_matches(name, [op.name for op in self.ctx.loaded_ops], 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ParseError(self._name_span(self.op_start), f"there is no op {name}{hint}")
 
 
 def diagnostic(span: Span[Any], message: str) -> str:
-    """`file:line:col: error: message`, the line, and carets under the span."""
+    """`file:line:col: error: message`, the line, and carets under the span (or after the last word of the file)."""
+    end = len(str(span.input.content).rstrip())
+    if span.start > end:
+        span = Span(end, end + 1, span.input)
     location = span.get_location()
     start = span.input.get_start_of_line(span.start)
     line = str(span.input.content[start : span.input.get_end_of_line(span.start)])

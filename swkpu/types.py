@@ -16,7 +16,6 @@ from xdsl.dialects.builtin import (
     bf16,
     f16,
     f32,
-    f64,
 )
 from xdsl.ir import Attribute
 
@@ -31,7 +30,8 @@ i1, i4, i8, i32, i64 = (IntegerType(n) for n in (1, 4, 8, 32, 64))
 Element = BFloat16Type | Float16Type | Float32Type | Float64Type | IntegerType
 
 _IR_TO_DTYPE: dict[Attribute, DType] = {
-    i1: DType.I1, i4: DType.I4, i8: DType.I8, i32: DType.I32, i64: DType.I64, f16: DType.F16, bf16: DType.BF16, f32: DType.F32,
+    i1: DType.I1, i4: DType.I4, i8: DType.I8, i32: DType.I32, i64: DType.I64, f16: DType.F16, bf16: DType.BF16, f32:
+    DType.F32,
 }  # fmt: skip
 _DTYPE_TO_IR = {v: k for k, v in _IR_TO_DTYPE.items()}
 _NUMPY: dict[DType, Any] = {
@@ -66,7 +66,9 @@ def dtype_of_numpy(dtype: np.dtype[Any]) -> DType:
     for d, n in _NUMPY.items():
         if np.dtype(n) == dtype:
             return d
-    raise IRError(f"no storage type for arrays of {dtype}; accepted are {', '.join(str(np.dtype(n)) for n in _NUMPY.values())}")
+    raise IRError(
+        f"no storage type for arrays of {dtype}; accepted are {', '.join(str(np.dtype(n)) for n in _NUMPY.values())}"
+    )
 
 
 def torch_dtype(dtype: DType) -> torch.dtype:

@@ -12,10 +12,11 @@ that a domain-flow machine executes.
     } -> [n, oh, ow, oc] : tensor<1x56x56x64xbf16>
 ```
 
-For every point of the domain (parallel dims; reduction dims) the *inputs* are read through their access maps, combined (`mac` multiplies
-two and adds, `add`, `max` and `min` take one) over the reduction dims, and the epilogue is evaluated once per point of the parallel dims, on the
-accumulated value and the *epilogue operands*. A recurrence that combines nothing (`none`) is elementwise. An input read outside its tensor gives
-its pad value (0, or `min`, the type's least value), so padding is never a copy.
+For every point of the domain (parallel dims; reduction dims) the *inputs* are read through their access maps,
+combined (`mac` multiplies two and adds, `add`, `max` and `min` take one) over the reduction dims, and the epilogue
+is evaluated once per point of the parallel dims, on the accumulated value and the *epilogue operands*. A recurrence
+that combines nothing (`none`) is elementwise. An input read outside its tensor gives its pad value (0, or `min`,
+the type's least value), so padding is never a copy.
 """
 
 from __future__ import annotations
@@ -150,7 +151,9 @@ def _parse_operands(parser: Parser, domain: Domain) -> list[_Operand]:
     return parser.parse_comma_separated_list(parser.Delimiter.PAREN, one)
 
 
-def _print_operands(printer: Printer, domain: Domain, values: Sequence[SSAValue], maps: Sequence[AffineMap], pads: Sequence[float]) -> None:
+def _print_operands(
+    printer: Printer, domain: Domain, values: Sequence[SSAValue], maps: Sequence[AffineMap], pads: Sequence[float]
+) -> None:
     def one(item: tuple[SSAValue, AffineMap, float]) -> None:
         value, map, pad = item
         printer.print_ssa_value(value)
@@ -339,14 +342,18 @@ class RecurrenceOp(IRDLOperation):
         for value, map in zip(self.extras, self.extra_maps):
             self._verify_access(value, map, may_pad=False)
             if any(d >= domain.parallel for e in map.results for d in e.used_dims()):
-                raise VerifyException(f"an epilogue operand is read once per result element, but {map} uses a reduction dim")
+                raise VerifyException(
+                    f"an epilogue operand is read once per result element, but {map} uses a reduction dim"
+                )
         self._verify_result()
         self._verify_epilogue()
 
     def _verify_access(self, value: SSAValue, map: AffineMap, may_pad: bool) -> None:
         shape = shape_of(value)
         if map.num_dims != self.domain.rank or len(map.results) != len(shape):
-            raise VerifyException(f"access map {map} does not take the domain's {self.domain.rank} dims to the dims of {value.type}")
+            raise VerifyException(
+                f"access map {map} does not take the domain's {self.domain.rank} dims to the dims of {value.type}"
+            )
         for d, (expr, size) in enumerate(zip(map.results, shape)):
             lin = linear(expr)
             if lin is None:
@@ -503,7 +510,9 @@ class CopyOp(IRDLOperation):
         if shape_of(self.result) != self.domain.extents:
             raise VerifyException(f"the domain implies a result of shape {self.domain.extents}, got {self.result.type}")
         if len(self.map.data.results) != len(shape_of(self.input)) or self.map.data.num_dims != self.domain.rank:
-            raise VerifyException(f"access map {self.map.data} does not take the domain to the dims of {self.input.type}")
+            raise VerifyException(
+                f"access map {self.map.data} does not take the domain to the dims of {self.input.type}"
+            )
         if any(linear(e) is None for e in self.map.data.results):
             raise VerifyException(f"access map {self.map.data} is not linear")
 

@@ -1,11 +1,11 @@
 """The kpu dialect says where and when: buffers in memory spaces, block transfers, executions on tile ranges, loops.
 
-It exists in two forms that map onto each other. In the *sequential* form a program is a list of layers, each a nest of
-loops over commands, and means what it says from top to bottom. `kpu-schedule` turns it into the *scheduled* form, one
-`kpu.stream` per engine with semaphores on the commands, which is the binary program one to one.
+It exists in two forms that map onto each other. In the *sequential* form a program is a list of layers, each a nest
+of loops over commands, and means what it says from top to bottom. `kpu-schedule` turns it into the *scheduled*
+form, one `kpu.stream` per engine with semaphores on the commands, which is the binary program one to one.
 
-Coordinates are affine in `i0, i1, ...`, the counters of the enclosing loops from the outermost, and `t0, t1`, the tile's coordinates
-in the command's range:
+Coordinates are affine in `i0, i1, ...`, the counters of the enclosing loops from the outermost, and `t0, t1`, the
+tile's coordinates in the command's range:
 
 ```mlir
 kpu.for i0 = 4 {
@@ -78,7 +78,9 @@ def coordinate_map(exprs: Sequence[Linear]) -> AffineMap:
 
 @irdl_attr_definition
 class BufferType(ParametrizedAttribute, TypeAttribute):
-    """An N-D block of memory: `!kpu.buffer<1x56x56x64xbf16, l2>`. Row-major; an L1 buffer exists in every tile of its group."""
+    """An N-D block of memory: `!kpu.buffer<1x56x56x64xbf16, l2>`. Row-major; an L1 buffer exists in every tile of its
+    group.
+    """
 
     name = "kpu.buffer"
 
@@ -184,9 +186,7 @@ class ProgramOp(IRDLOperation):
     body = region_def("single_block")
 
     traits = traits_def(NoTerminator(), SymbolOpInterface())
-    assembly_format = (
-        "$sym_name `target` $target (`semaphores` $semaphores^)? `info` $info $body attr-dict"
-    )
+    assembly_format = "$sym_name `target` $target (`semaphores` $semaphores^)? `info` $info $body attr-dict"
 
     def __init__(self, name: str, target: str, info: dict[str, Attribute], body: Region):
         super().__init__(
@@ -336,8 +336,9 @@ def buffer_type(value: SSAValue) -> BufferType:
 class AllocOp(IRDLOperation):
     """Memory for the scope it stands in: every iteration of the enclosing loops has its own contents.
 
-    `buffers` (sequential form) asks for that many copies, so that one iteration is filled while another is read. The scheduled form
-    has them as a leading dim of `slots` that wraps around. `group` names the tile group of an L1 buffer.
+    `buffers` (sequential form) asks for that many copies, so that one iteration is filled while another is read.
+    The scheduled form has them as a leading dim of `slots` that wraps around. `group` names the tile group of an L1
+    buffer.
     """
 
     name = "kpu.alloc"
@@ -492,9 +493,9 @@ def _verify_reference(op: Operation, value: SSAValue, map: AffineMap, what: str)
 class TransferOp(CommandOp, ABC):
     """Move a box between two buffers.
 
-    `box` gives the box's size per dim; box dim k walks the source's dim `src_axes[k]` in steps of `steps[k]`, and the destination's dim k
-    (both counted without slot dims). `within` narrows the destination: writes at or beyond these coordinates are dropped. Reads
-    outside the source give `pad`.
+    `box` gives the box's size per dim; box dim k walks the source's dim `src_axes[k]` in steps of `steps[k]`, and
+    the destination's dim k (both counted without slot dims). `within` narrows the destination: writes at or beyond
+    these coordinates are dropped. Reads outside the source give `pad`.
     """
 
     SPACES: ClassVar[tuple[Space, Space]]
@@ -574,7 +575,12 @@ class TransferOp(CommandOp, ABC):
         _print_reference(printer, self.src, self.src_start.data)
         printer.print_string(" to ")
         _print_reference(printer, self.dst, self.dst_start.data)
-        for keyword, value in (("box", self.box), ("axes", self.src_axes), ("steps", self.steps), ("within", self.within)):
+        for keyword, value in (
+            ("box", self.box),
+            ("axes", self.src_axes),
+            ("steps", self.steps),
+            ("within", self.within),
+        ):
             if value is not None:
                 printer.print_string(f" {keyword} ")
                 value.print_parameter(printer)
@@ -596,7 +602,7 @@ class TransferOp(CommandOp, ABC):
             raise VerifyException(f"{self.name} moves {expected}, got {src} to {dst}")
         if src.element != dst.element:
             raise VerifyException(f"{self.name} does not convert: {src.element} to {dst.element}")
-        if self.TILED != (self.tiles is not None):
+        if (self.tiles is not None) != self.TILED:
             raise VerifyException(f"{self.name} {'needs' if self.TILED else 'takes no'} tiles")
         _verify_reference(self, self.src, self.src_start.data, "the source")
         _verify_reference(self, self.dst, self.dst_start.data, "the destination")
@@ -773,15 +779,18 @@ class FabricOp(IRDLOperation):
             printer.print_string(" ")
             printer.print_region(self.epilogue, print_entry_block_args=False)
             rows, cols = ([names[d] for d in dims.data] for dims in (self.rows, self.cols))
-            printer.print_string(f"\n-> {maps[-1]} rows [{', '.join(rows)}] cols [{', '.join(cols)}] {self.dataflow_attr.data}")
+            printer.print_string(
+                f"\n-> {maps[-1]} rows [{', '.join(rows)}] cols [{', '.join(cols)}] {self.dataflow_attr.data}"
+            )
 
 
 @irdl_op_definition
 class ExecOp(CommandOp):
     """Run a fabric program over a domain box on a range of tiles.
 
-    `starts` are the coordinates of the blocks' origins, operands first, then the result. `clips` bound domain dims: dim `clip_dims[k]` has at
-    most `limits[k] - clip_starts[k]` points. `reduction_loops` lists loop depths over which the reduction goes on in `accumulator`.
+    `starts` are the coordinates of the blocks' origins, operands first, then the result. `clips` bound domain dims:
+    dim `clip_dims[k]` has at most `limits[k] - clip_starts[k]` points. `reduction_loops` lists loop depths over
+    which the reduction goes on in `accumulator`.
     """
 
     name = "kpu.exec"
@@ -819,7 +828,9 @@ class ExecOp(CommandOp):
                 "tiles": tiles,
                 "box": ints(box),
                 "starts": maps_attr([coordinate_map(s) for s in starts]),
-                "accumulator_start": AffineMapAttr(coordinate_map([Linear(0)] * acc_rank)) if accumulator is not None else None,
+                "accumulator_start": AffineMapAttr(coordinate_map([Linear(0)] * acc_rank))
+                if accumulator is not None
+                else None,
                 "clip_dims": ints([d for d, _, _ in clips]),
                 "clip_starts": AffineMapAttr(coordinate_map([s for _, s, _ in clips])),
                 "limits": ints([limit for _, _, limit in clips]),
@@ -877,9 +888,7 @@ class ExecOp(CommandOp):
         if len(types) != len(values):
             parser.raise_error(f"expected {len(values)} types, one per buffer, got {len(types)}")
         operands = [parser.resolve_operand(o, t) for o, t in zip(values, types)]
-        return cls.build(
-            operands=[operands[: len(references)], operands[len(references) :]], properties=properties
-        )
+        return cls.build(operands=[operands[: len(references)], operands[len(references) :]], properties=properties)
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
@@ -920,7 +929,9 @@ class ExecOp(CommandOp):
             _verify_reference(self, value, map, "a block")
         for depth in self.reduction_loops.data:
             if depth >= depth_of(self):
-                raise VerifyException(f"the reduction goes on over i{depth}, but only {depth_of(self)} loops are open here")
+                raise VerifyException(
+                    f"the reduction goes on over i{depth}, but only {depth_of(self)} loops are open here"
+                )
         if bool(self.reduction_loops.data) != (self.accumulator is not None):
             raise VerifyException("a reduction over loops, and no other, has an accumulator")
 
@@ -928,8 +939,8 @@ class ExecOp(CommandOp):
 KPU = Dialect(
     "kpu",
     [
-        ProgramOp, LayerOp, ForOp, StreamOp, AllocOp, ConstantOp, InputOp, OutputOp, AliasOp, LoadOp, StoreOp, PushOp, PullOp,
-        FabricOp, ExecOp,
+        ProgramOp, LayerOp, ForOp, StreamOp, AllocOp, ConstantOp, InputOp, OutputOp, AliasOp, FabricOp,
+        LoadOp, StoreOp, PushOp, PullOp, ExecOp,
     ],
     [BufferType, TilesAttr, SemaphoresAttr],
 )  # fmt: skip
@@ -940,7 +951,9 @@ COMMANDS = (*TRANSFERS, ExecOp)
 
 def info_int(info: DictionaryAttr, key: str, default: int = 0) -> int:
     value = info.data.get(key)
-    return value.value.data if isinstance(value, IntegerAttr) else (value.data if isinstance(value, IntAttr) else default)
+    return (
+        value.value.data if isinstance(value, IntegerAttr) else (value.data if isinstance(value, IntAttr) else default)
+    )
 
 
 def info_str(info: DictionaryAttr, key: str, default: str = "") -> str:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import FileLineColLoc, FusedLoc, IntAttr, LocationAttr, NameLoc, StringAttr, UnknownLoc
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    FileLineColLoc,
+    FusedLoc,
+    IntAttr,
+    LocationAttr,
+    NameLoc,
+    StringAttr,
+    UnknownLoc,
+)
 from xdsl.ir import Attribute, Operation
 
 
@@ -12,11 +21,16 @@ def location(name: str, file: str | None = None, line: int = 0) -> LocationAttr:
     return NameLoc(StringAttr(name), source)
 
 
+def _first(loc: Attribute) -> Attribute:
+    """Of a fused location, its first part."""
+    if isinstance(loc, FusedLoc) and isinstance(loc.locations, ArrayAttr) and loc.locations.data:
+        return loc.locations.data[0]
+    return loc
+
+
 def layer_name(op: Operation, default: str = "") -> str:
     """The layer's name, or its SSA name, or `default`."""
-    loc: Attribute = op.location
-    if isinstance(loc, FusedLoc):
-        loc = loc.locations.data[0]
+    loc = _first(op.location)
     if isinstance(loc, NameLoc):
         return loc.desc.data
     hint = op.results[0].name_hint if op.results else None
@@ -25,9 +39,7 @@ def layer_name(op: Operation, default: str = "") -> str:
 
 def source_of(op: Operation) -> str:
     """`file:line` of the model's source, or an empty string."""
-    loc: Attribute = op.location
-    if isinstance(loc, FusedLoc):
-        loc = loc.locations.data[0]
+    loc = _first(op.location)
     if isinstance(loc, NameLoc):
         loc = loc.location
     if isinstance(loc, FileLineColLoc):

@@ -219,8 +219,6 @@ class CeilOp(UnaryOp):
     name = "nn.ceil"
 
 
-
-
 @irdl_op_definition
 class ClampOp(NNOp):
     """min(max(x, min), max); a missing bound does not bind. relu6 is `{min = 0.0, max = 6.0}`."""
@@ -345,8 +343,6 @@ class MinimumOp(BinaryOp):
     name = "nn.minimum"
 
 
-
-
 # ---- contractions -------------------------------------------------------------------------------------------------
 
 
@@ -362,7 +358,9 @@ def _same_elements(a: Tensor, b: Tensor) -> None:
         raise _fail(f"input and weight differ in element type: {a.element_type} and {b.element_type}")
 
 
-def window_extent(size: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil: bool = False) -> int:
+def window_extent(
+    size: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil: bool = False
+) -> int:
     """How many windows fit: floor or ceil of (size + padding - dilation * (kernel - 1) - 1) / stride, plus one.
 
     With `ceil`, a window that would start in the padding after the input is dropped, as PyTorch does.
@@ -378,8 +376,8 @@ def window_extent(size: int, kernel: int, stride: int, before: int, after: int, 
 class Conv2dOp(NNOp):
     """2-D convolution (cross-correlation) of NCHW `input` with OIHW `weight`.
 
-    `padding` is [top, bottom, left, right]. With `groups` g, input channels and output channels are cut into g groups that
-    do not see each other. The result is the accumulator type.
+    `padding` is [top, bottom, left, right]. With `groups` g, input channels and output channels are cut into g
+    groups that do not see each other. The result is the accumulator type.
     """
 
     name = "nn.conv2d"
@@ -392,7 +390,10 @@ class Conv2dOp(NNOp):
     groups = prop_def(IntsAttr)
     result = result_def(TensorType)
 
-    assembly_format = "$input `,` $weight `stride` $stride `padding` $padding `dilation` $dilation `groups` $groups attr-dict `:` functional-type(operands, results)"
+    assembly_format = (
+        "$input `,` $weight `stride` $stride `padding` $padding `dilation` $dilation `groups` $groups attr-dict "
+        "`:` functional-type(operands, results)"
+    )
 
     def __init__(
         self,
@@ -411,12 +412,12 @@ class Conv2dOp(NNOp):
         }
         n, _, h, w = shape_of(input)
         o, _, kh, kw = shape_of(weight)
-        t, b, l, r = padding
+        top, bottom, left, right = padding
         shape = (
             n,
             o,
-            window_extent(h, kh, stride[0], t, b, dilation[0]),
-            window_extent(w, kw, stride[1], l, r, dilation[1]),
+            window_extent(h, kh, stride[0], top, bottom, dilation[0]),
+            window_extent(w, kw, stride[1], left, right, dilation[1]),
         )
         super().__init__(
             operands=[input, weight],
@@ -444,7 +445,9 @@ class Conv2dOp(NNOp):
         n, c, h, wd = x.get_shape()
         o, ci, kh, kw = w.get_shape()
         if groups < 1 or c != ci * groups or o % groups:
-            raise _fail(f"{c} input channels in {groups} groups need a weight of {c // max(groups, 1)} input channels, got {ci}")
+            raise _fail(
+                f"{c} input channels in {groups} groups need a weight of {c // max(groups, 1)} input channels, got {ci}"
+            )
         oh = window_extent(h, kh, stride[0], padding[0], padding[1], dilation[0])
         ow = window_extent(wd, kw, stride[1], padding[2], padding[3], dilation[1])
         if oh < 1 or ow < 1:
@@ -503,9 +506,7 @@ class MatmulOp(NNOp):
     def __init__(self, lhs: SSAValue, rhs: SSAValue):
         a, b = shape_of(lhs), shape_of(rhs)
         shape = (*broadcast(a[:-2], b[:-2]), a[-2], b[-1])
-        super().__init__(
-            operands=[lhs, rhs], result_types=[TensorType(accumulator(type_of(lhs).element_type), shape)]
-        )
+        super().__init__(operands=[lhs, rhs], result_types=[TensorType(accumulator(type_of(lhs).element_type), shape)])
 
     def infer(self) -> Tensor:
         a, b = type_of(self.lhs), type_of(self.rhs)
@@ -530,9 +531,13 @@ class BatchNormOp(NNOp):
     eps = prop_def(FloatAttr)
     result = result_def(TensorType)
 
-    assembly_format = "$input `,` $weight `,` $bias `,` $mean `,` $variance attr-dict `:` functional-type(operands, results)"
+    assembly_format = (
+        "$input `,` $weight `,` $bias `,` $mean `,` $variance attr-dict `:` functional-type(operands, results)"
+    )
 
-    def __init__(self, input: SSAValue, weight: SSAValue, bias: SSAValue, mean: SSAValue, variance: SSAValue, eps: float):
+    def __init__(
+        self, input: SSAValue, weight: SSAValue, bias: SSAValue, mean: SSAValue, variance: SSAValue, eps: float
+    ):
         super().__init__(
             operands=[input, weight, bias, mean, variance],
             properties={"eps": FloatAttr(eps, f32)},
@@ -562,12 +567,20 @@ class Pool2dOp(NNOp, ABC):
     ceil_mode = prop_def(BoolAttr)
     result = result_def(TensorType)
 
-    assembly_format = "$input `kernel` $kernel `stride` $stride `padding` $padding `dilation` $dilation attr-dict `:` functional-type(operands, results)"
+    assembly_format = (
+        "$input `kernel` $kernel `stride` $stride `padding` $padding `dilation` $dilation attr-dict "
+        "`:` functional-type(operands, results)"
+    )
 
     ACCUMULATES: ClassVar[bool] = False
 
     def pool_properties(
-        self, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil_mode: bool
+        self,
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        ceil_mode: bool,
     ) -> dict[str, Attribute]:
         return {
             "kernel": ints(kernel),
@@ -781,8 +794,8 @@ BINARY: tuple[type[BinaryOp], ...] = (AddOp, SubOp, MulOp, DivOp, MaximumOp, Min
 NN = Dialect(
     "nn",
     [
-        ConstantOp, *UNARY, ClampOp, CastOp, *BINARY, Conv2dOp, LinearOp, MatmulOp, BatchNormOp, MaxPool2dOp, AvgPool2dOp,
-        MeanOp, SumOp, MaxOp, ReshapeOp, PermuteOp,
+        ConstantOp, *UNARY, ClampOp, CastOp, *BINARY, Conv2dOp, LinearOp, MatmulOp, BatchNormOp,
+        MaxPool2dOp, AvgPool2dOp, MeanOp, SumOp, MaxOp, ReshapeOp, PermuteOp,
     ],
     [WeightAttr, IntsAttr],
 )  # fmt: skip

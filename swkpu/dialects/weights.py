@@ -1,8 +1,8 @@
 """`#nn.weight<"file", "key">`: a large constant that lives beside the `.mlir` file, in safetensors.
 
-The attribute names the tensor; equality and printing see only the name. In memory it also carries the array (or how to
-load it), so that there is no side table from names to arrays: whoever holds the IR holds the weights. Weights that a pass makes are named by their content, so the
-same fold always gives the same name.
+The attribute names the tensor; equality and printing see only the name. In memory it also carries the array (or how
+to load it), so that there is no side table from names to arrays: whoever holds the IR holds the weights. Weights
+that a pass makes are named by their content, so the same fold always gives the same name.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class WeightAttr(Data[WeightRef]):
         """The tensor. Raises IRError where it was never bound or its file lacks it."""
         array = self.data.payload.get()
         if array is None:
-            raise IRError(f'weight "{self.data.key}" of "{self.data.file}" is not available: the file was not found or not read')
+            raise IRError(
+                f'weight "{self.data.key}" of "{self.data.file}" is not available: the file was not found or not read'
+            )
         return array
 
     @classmethod
@@ -90,8 +92,8 @@ def content_key(array: Array) -> str:
 
 
 _NUMPY = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "I64": np.int64, "I32": np.int32,
-    "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_,
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
+    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_,
 }  # fmt: skip
 
 

@@ -17,7 +17,9 @@ from swkpu.types import to_torch
 
 
 def pad_for(tensor: torch.Tensor, map: AffineMap, extents: Sequence[int], pad: float) -> tuple[torch.Tensor, list[int]]:
-    """The tensor with a border of `pad` wherever the access map reads outside it, and the border's size before each dim."""
+    """The tensor with a border of `pad` wherever the access map reads outside it, and the border's size before
+    each dim.
+    """
     before: list[int] = []
     widths: list[int] = []
     for expr, size in zip(linear_map(map), tensor.shape):

@@ -1,4 +1,5 @@
-"""The kpu dialect runs. Its sequential form is interpreted: every buffer is an array, every command happens when it is met.
+"""The kpu dialect runs. Its sequential form is interpreted: every buffer is an array, every command happens when it
+is met.
 
 A scheduled program is its binary in another spelling, so it is translated and simulated.
 """
@@ -189,7 +190,9 @@ class SequentialInterpreter:
 
 def _check_whole_block(op: kpu.TransferOp, block: SSAValue) -> None:
     start = op.dst_start if block is op.dst else op.src_start
-    whole = op.box.data == buffer_type(block).extents and all(e.const == 0 and not e.terms for e in linear_map(start.data))
+    whole = op.box.data == buffer_type(block).extents and all(
+        e.const == 0 and not e.terms for e in linear_map(start.data)
+    )
     if not whole:
         raise IRError(f"{op.name} of a part of an l1 buffer runs only in the scheduled form")
 
@@ -208,8 +211,14 @@ def _fabric(op: kpu.FabricOp) -> FabricProgram:
     names = op.domain.names
     rows, cols = ([names[d] for d in dims.data] for dims in (op.rows, op.cols))
     fabric = fabric_program(
-        op.sym_name.data, op.domain, op.combiner.data, op.access_maps, op.accumulator, op.epilogue, rows, cols, op.dataflow
+        op.sym_name.data,
+        op.domain,
+        op.combiner.data,
+        op.access_maps,
+        op.accumulator,
+        op.epilogue,
+        rows,
+        cols,
+        op.dataflow,
     )
     return replace(fabric, name=op.sym_name.data)
-
-

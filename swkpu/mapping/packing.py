@@ -1,7 +1,8 @@
 """Packing buffers with lifetimes into one memory: first fit by decreasing size.
 
-The problem is dynamic storage allocation, NP-hard; greedy-by-size is what TensorFlow Lite uses (Pisarchyk & Lee, "Efficient Memory
-Management for Deep Neural Net Inference", 2020) and is within a few percent of the lower bound on networks.
+The problem is dynamic storage allocation, NP-hard; greedy-by-size is what TensorFlow Lite uses (Pisarchyk & Lee,
+"Efficient Memory Management for Deep Neural Net Inference", 2020) and is within a few percent of the lower bound on
+networks.
 """
 
 from __future__ import annotations

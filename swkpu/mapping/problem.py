@@ -54,7 +54,9 @@ class Problem:
 
 
 def axis_step(expr: Linear, domain: Domain) -> int:
-    """The element step of a transfer along one axis: a lone strided dim is picked out by the transfer, not the array."""
+    """The element step of a transfer along one axis: a lone strided dim is picked out by the transfer, not the
+    array.
+    """
     moving = [(d, c) for d, c in expr.terms if domain.extents[d] > 1]
     return moving[0][1] if len(moving) == 1 and moving[0][1] > 1 else 1
 
@@ -91,7 +93,11 @@ def problem_of(op: RecurrenceOp, in_dram: tuple[bool, ...], result_in_dram: bool
 
 
 def local_fabric(
-    op: RecurrenceOp, rows: tuple[str, ...], cols: tuple[str, ...], dataflow: Dataflow, accumulator: object | None = None
+    op: RecurrenceOp,
+    rows: tuple[str, ...],
+    cols: tuple[str, ...],
+    dataflow: Dataflow,
+    accumulator: object | None = None,
 ) -> FabricProgram:
     """The fabric program of a recurrence on blocks, with accesses relative to the blocks' origins."""
     from swkpu.affine import map_of
@@ -99,7 +105,7 @@ def local_fabric(
     domain = op.domain
     if accumulator is None:
         accumulator = op.accumulator_type if not op.is_elementwise else df.type_of(op.result).element_type
-    maps = [
-        map_of(domain.rank, [local_access(e, domain) for e in linear_map(m.data)]) for m in op.maps.data[:-1]
-    ] + [op.result_map]
+    maps = [map_of(domain.rank, [local_access(e, domain) for e in linear_map(m.data)]) for m in op.maps.data[:-1]] + [
+        op.result_map
+    ]
     return fabric_program("", domain, op.combiner, maps, accumulator, op.epilogue, rows, cols, dataflow)  # pyright: ignore[reportArgumentType]

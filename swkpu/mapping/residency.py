@@ -1,8 +1,8 @@
 """Which activations stay in L2 between the recurrences that make and read them, and which go through DRAM.
 
-Everything stays that can. Where the live tensors and what a recurrence must stream do not fit at some step, the largest tensor there goes to DRAM,
-until all steps fit and the remaining tensors can in fact be packed. What is then left of L2 at a step is
-the budget for that recurrence's streamed operands.
+Everything stays that can. Where the live tensors and what a recurrence must stream do not fit at some step, the
+largest tensor there goes to DRAM, until all steps fit and the remaining tensors can in fact be packed. What is then
+left of L2 at a step is the budget for that recurrence's streamed operands.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Life:
 
 def plan(func: FuncOp, capacity: int) -> Residency:
     """Decide residency for a function of recurrences and copies. Raises MemoryError where not even streams fit."""
-    steps = [o for o in func.body.block.ops if isinstance(o, df.RecurrenceOp | df.CopyOp)]
+    steps: list[Operation] = [o for o in func.body.block.ops if isinstance(o, df.RecurrenceOp | df.CopyOp)]
     index = {op: i for i, op in enumerate(steps)}
     lives = {v.value: v for v in _lives(func, steps, index)}
     constants = [sum(bytes_of(v) for v in op.operands if isinstance(v.owner, df.ConstantOp)) for op in steps]
@@ -67,7 +67,9 @@ def plan(func: FuncOp, capacity: int) -> Residency:
             offsets = pack(requests, capacity)
             if offsets is not None:
                 placed = [Placed(r, o) for r, o in zip(requests, offsets)]
-                budget = [max((s for _, s in gaps(Request(0, i, i), placed, capacity)), default=0) for i in range(len(steps))]
+                budget = [
+                    max((s for _, s in gaps(Request(0, i, i), placed, capacity)), default=0) for i in range(len(steps))
+                ]
                 return Residency(steps, {v.value for v in resident}, budget)
             candidates = resident
         else:

@@ -1,8 +1,9 @@
 """The mapping search: enumerate how a recurrence may lie in space and time on one tile group, and cost all at once.
 
-A candidate is a choice of: the two dims spread over tiles and over how many; into how many pieces each tile's share of a dim is cut; the loop
-order; rows, columns and dataflow of the array. Every candidate is costed with the formulas of `swkpu.target.cost`, as numpy arrays over all candidates. The time of a
-recurrence is that of its slowest resource, plus what does not overlap: the first block in and the last block out.
+A candidate is a choice of: the two dims spread over tiles and over how many; into how many pieces each tile's share
+of a dim is cut; the loop order; rows, columns and dataflow of the array. Every candidate is costed with the formulas
+of `swkpu.target.cost`, as numpy arrays over all candidates. The time of a recurrence is that of its slowest resource,
+plus what does not overlap: the first block in and the last block out.
 """
 
 from __future__ import annotations
@@ -69,9 +70,13 @@ def orientations(problem: Problem) -> list[Orientation]:
 
 
 def spreads(extents: Sequence[int], dims: Sequence[int], tiles: int) -> list[tuple[tuple[int, int], ...]]:
-    """Ways to spread at most two dims over at most `tiles` tiles, the best balanced first; each is ((dim, tiles), ...)."""
+    """Ways to spread at most two dims over at most `tiles` tiles, the best balanced first; each is ((dim, tiles),
+    ...).
+    """
     out: dict[tuple[tuple[int, int], ...], float] = {(): 1.0}
-    useful = {d: sorted({ceil(extents[d] / ceil(extents[d] / n)) for n in range(2, min(tiles, extents[d]) + 1)}) for d in dims}
+    useful = {
+        d: sorted({ceil(extents[d] / ceil(extents[d] / n)) for n in range(2, min(tiles, extents[d]) + 1)}) for d in dims
+    }
     for d in dims:
         for n in useful[d]:
             out[((d, n),)] = extents[d] / ceil(extents[d] / n)
@@ -235,7 +240,9 @@ class PartSearch:
         fill = push_first + 2 * latency
         tail = pull_one + latency
         first_exec = exec_cost.cycles
-        busy = np.maximum(exec_total, np.maximum(push_total - push_first + first_exec, pulls * pull_one - pull_one + first_exec))
+        busy = np.maximum(
+            exec_total, np.maximum(push_total - push_first + first_exec, pulls * pull_one - pull_one + first_exec)
+        )
         total = fill + busy + tail + group.program_load_cycles
         total = np.where(fits, total, np.iinfo(np.int64).max)
         least = total.min()
@@ -267,7 +274,14 @@ class PartSearch:
         return [in_w + rest, rest + in_w] if in_w and rest else [parallel]
 
     def _transfers(
-        self, operand: OperandAccess, parallel: list[int], m: dict[int, Array], k: int, k_pieces: Array, order_index: Array, orders: list[list[int]]
+        self,
+        operand: OperandAccess,
+        parallel: list[int],
+        m: dict[int, Array],
+        k: int,
+        k_pieces: Array,
+        order_index: Array,
+        orders: list[list[int]],
     ) -> tuple[Any, Any]:
         """How often an operand's block is brought in, and whether that happens in a loop (1) or once (0)."""
         dims = self.problem.dims_of(operand)
@@ -300,7 +314,9 @@ class PartSearch:
         return total + points * self.problem.result.dtype.bytes
 
     def _run(self, fabric: Any, sizes: Sequence[Array]) -> int:
-        """Contiguous trailing reduction dims, judged on the first candidate's box (cutting a reduction keeps its run)."""
+        """Contiguous trailing reduction dims, judged on the first candidate's box (cutting a reduction keeps its
+        run).
+        """
         if not self.problem.is_contraction:
             return 0
         box = [int(s[0]) for s in sizes]
@@ -380,7 +396,9 @@ def _row_bytes(operand: OperandAccess, problem: Problem, sizes: Sequence[int]) -
 
 
 def nests(problem: Problem, grain: int) -> list[Nest]:
-    """L2 loop nests to consider, coarsest first: none; over the dims that only constants have; over those activations have."""
+    """L2 loop nests to consider, coarsest first: none; over the dims that only constants have; over those
+    activations have.
+    """
     domain = problem.domain
     streamed = [o for o in problem.operands if o.dram]
     weights = [problem.dims_of(o) for o in streamed if o.constant and o.is_input]

@@ -1,12 +1,13 @@
 """`convert-df-to-kpu`: apply the mappings. Each recurrence becomes a layer: loops, buffers, transfers and executions.
 
-The loops of a layer are the mapping's L2 loops, then, per part, its L1 loops. Every operand is brought in just outside the innermost loop it depends on,
-so what a loop does not change stays where it is. All coordinates are affine in the loop counters and tile coordinates.
+The loops of a layer are the mapping's L2 loops, then, per part, its L1 loops. Every operand is brought in just
+outside the innermost loop it depends on, so what a loop does not change stays where it is. All coordinates are
+affine in the loop counters and tile coordinates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil, prod
@@ -95,7 +96,7 @@ class LayerLowering:
         self.values = list(op.operands)
         self.streamed: dict[int, Streamed] = {}
         self.l2 = [(self._dim(name), size) for name, size in mapping.l2]
-        self.l2_size = {d: s for d, s in self.l2}
+        self.l2_size = dict(self.l2)
         self.l2_loops = [(d, s) for d, s in self.l2 if ceil(self.extents[d] / s) > 1]
         self._check_nest()
         self.parts = [self._part(p) for p in mapping.parts]
@@ -122,7 +123,9 @@ class LayerLowering:
         if group is None:
             raise self._fail(f"target {self.program.machine.name} has no tile group '{part.group}'")
         if part.tiles > group.count or len(part.space) > 2:
-            raise self._fail(f"{part.tiles} tiles over {len(part.space)} dims; '{part.group}' has {group.count}, over at most 2 dims")
+            raise self._fail(
+                f"{part.tiles} tiles over {len(part.space)} dims; '{part.group}' has {group.count}, over at most 2 dims"
+            )
         space = {self._dim(n): (t, T0 + i) for i, (n, t) in enumerate(part.space)}
         sizes = {self._dim(n): s for n, s in part.l1}
         split = None if self.mapping.split is None else self._dim(self.mapping.split)
@@ -132,17 +135,20 @@ class LayerLowering:
             if d == split and part.share is not None:
                 low, high = part.share
                 if not 0 <= low < high <= extent:
-                    raise self._fail(f"share [{low}, {high}] is not within the {extent} points of '{self.mapping.split}'")
+                    raise self._fail(
+                        f"share [{low}, {high}] is not within the {extent} points of '{self.mapping.split}'"
+                    )
                 extent, offset = high - low, low
             tiles, coordinate = space.get(d, (1, None))
             size = min(sizes.get(d, ceil(extent / tiles)), extent)
             axis = Axis(d, offset, extent, tiles, ceil(extent / (tiles * size)), size, coordinate)
             exact = d in self.l2_size or d >= self.domain.parallel
-            if exact and axis.covered != extent and ceil(full / self.l2_size.get(d, full)) > 1 or (
+            if (exact and axis.covered != extent and ceil(full / self.l2_size.get(d, full)) > 1) or (
                 d >= self.domain.parallel and axis.covered != extent
             ):
                 raise self._fail(
-                    f"{tiles} tiles of {axis.pieces} pieces of {size} do not divide the {extent} points of '{self.domain.names[d]}' exactly"
+                    f"{tiles} tiles of {axis.pieces} pieces of {size} do not divide the {extent} points of "
+                    f"'{self.domain.names[d]}' exactly"
                 )
             axes.append(axis)
         order = [self._dim(n) for n in part.order]
@@ -196,7 +202,7 @@ class LayerLowering:
         self._emit_l2(scope, 0)
 
     @contextmanager
-    def _loop(self, scope: Scope, dim: int, trips: int, step: int) -> Iterator[Scope]:
+    def _loop(self, scope: Scope, dim: int, trips: int, step: int) -> Generator[Scope]:
         loop = kpu.ForOp(trips)
         scope.builder.insert(loop)
         start = list(scope.start)
@@ -230,7 +236,13 @@ class LayerLowering:
             buffer = self.streamed[result].buffer
             target = self.buffers[self.op.result]
             scope.builder.insert(
-                kpu.StoreOp(buffer, row_major(buffer_type(buffer).extents), target, self._origin(result, scope.start), buffer_type(buffer).extents)
+                kpu.StoreOp(
+                    buffer,
+                    row_major(buffer_type(buffer).extents),
+                    target,
+                    self._origin(result, scope.start),
+                    buffer_type(buffer).extents,
+                )
             )
 
     def _emit_l1(self, scope: Scope, state: PartState, level: int) -> None:
@@ -272,7 +284,13 @@ class LayerLowering:
         self._pull(scope, state, block)
 
     def _alloc(
-        self, scope: Scope, shape: Sequence[int], element: Attribute, space: Space, in_loop: bool, state: PartState | None = None
+        self,
+        scope: Scope,
+        shape: Sequence[int],
+        element: Attribute,
+        space: Space,
+        in_loop: bool,
+        state: PartState | None = None,
     ) -> SSAValue:
         count = (state.part.buffers if state is not None else self.mapping.stream_buffers) if in_loop else 1
         group = state.part.group if state is not None else None
@@ -395,7 +413,7 @@ class ProgramLowering:
         self.names: dict[str, int] = {}
         self.output_of: dict[SSAValue, str] = {}
 
-    def group(self, kind: str):  # noqa: ANN201  (TileGroup | None)
+    def group(self, kind: str):
         return next((g for g in self.machine.tile_groups if g.kind == kind), None)
 
     def run(self) -> kpu.ProgramOp:
@@ -452,7 +470,11 @@ class ProgramLowering:
             "weight_bytes": IntegerAttr(weights, i64),
             "activation_bytes": IntegerAttr(sum(bytes_of(v) for v in activations), i64),
             "compulsory_dram_bytes": IntegerAttr(weights + sum(bytes_of(v) for v in boundary), i64),
-        } | {k: v for k, v in self.module.attributes.items() if k in ("nn.model", "nn.precision", "nn.batch", "nn.output_tree")}
+        } | {
+            k: v
+            for k, v in self.module.attributes.items()
+            if k in ("nn.model", "nn.precision", "nn.batch", "nn.output_tree")
+        }
 
     def _result_buffer(self, op: Operation, space: Space) -> SSAValue:
         value = op.results[0]
@@ -511,10 +533,30 @@ class ProgramLowering:
         axes, steps = self._copy_axes(op)
         if buffer_type(source).memory is Space.L2:
             target = self._result_buffer(op, Space.DRAM)
-            builder.insert(kpu.StoreOp(source, [Linear(e.const) for e in exprs], target, row_major(extents), extents, src_axes=axes, steps=steps))
+            builder.insert(
+                kpu.StoreOp(
+                    source,
+                    [Linear(e.const) for e in exprs],
+                    target,
+                    row_major(extents),
+                    extents,
+                    src_axes=axes,
+                    steps=steps,
+                )
+            )
         elif self._stays_in_l2(op):
             target = self._result_buffer(op, Space.L2)
-            builder.insert(kpu.LoadOp(source, [Linear(e.const) for e in exprs], target, row_major(extents), extents, src_axes=axes, steps=steps))
+            builder.insert(
+                kpu.LoadOp(
+                    source,
+                    [Linear(e.const) for e in exprs],
+                    target,
+                    row_major(extents),
+                    extents,
+                    src_axes=axes,
+                    steps=steps,
+                )
+            )
         else:
             self._copy_through_l2(op, builder, axes, steps)
         self._layer(op, body, {"op": StringAttr("copy")})
@@ -546,7 +588,9 @@ class ProgramLowering:
         inner.insert(kpu.StoreOp(buffer, row_major(box), target, at, box))
 
     def _copy_axes(self, op: df.CopyOp) -> tuple[list[int], list[int]]:
-        """For each result dim the source axis it walks, and in what step. Raises IRError where one transfer cannot do it."""
+        """For each result dim the source axis it walks, and in what step. Raises IRError where one transfer cannot do
+        it.
+        """
         axes: list[int] = [-1] * op.domain.rank
         steps = [1] * op.domain.rank
         for axis, e in enumerate(linear_map(op.map.data)):
@@ -556,7 +600,10 @@ class ProgramLowering:
             for d, c in moving:
                 axes[d], steps[d] = axis, c
         rest = [a for a in range(op.domain.rank) if a not in axes]
-        if len(shape_of(op.input)) != op.domain.rank or prod(op.domain.extents[d] for d in range(len(axes)) if axes[d] < 0) != 1:
+        if (
+            len(shape_of(op.input)) != op.domain.rank
+            or prod(op.domain.extents[d] for d in range(len(axes)) if axes[d] < 0) != 1
+        ):
             raise IRError(f"df.copy with access {op.map.data} is not a single transfer")
         return [a if a >= 0 else rest.pop(0) for a in axes], steps
 
@@ -568,7 +615,15 @@ class ProgramLowering:
         maps.append(op.result_map)
         rows, cols = ([domain.index(d) for d in dims] for dims in (part.rows, part.cols))
         new = kpu.FabricOp(
-            f"f{len(self.fabrics)}", domain, op.combiner, accumulator, maps, rows, cols, part.dataflow, op.epilogue.clone()
+            f"f{len(self.fabrics)}",
+            domain,
+            op.combiner,
+            accumulator,
+            maps,
+            rows,
+            cols,
+            part.dataflow,
+            op.epilogue.clone(),
         )
         from swkpu.dialects.epilogue import fabric_program
 

@@ -10,7 +10,17 @@ import numpy as np
 from xdsl.builder import Builder
 from xdsl.context import Context
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, ModuleOp, StringAttr, TensorType, f32
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    DenseIntOrFPElementsAttr,
+    Float16Type,
+    Float32Type,
+    FloatAttr,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    f32,
+)
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.passes import ModulePass
@@ -47,11 +57,14 @@ def region(argument_types: Sequence[Attribute], emit: Emit) -> Region:
 
 
 def constant(builder: Builder, value: float, type: Attribute = f32) -> SSAValue:
-    return builder.insert(arith.ConstantOp(FloatAttr(value, type))).result  # pyright: ignore[reportArgumentType]
+    assert isinstance(type, Float16Type | BFloat16Type | Float32Type)
+    return builder.insert(arith.ConstantOp(FloatAttr(value, type))).result
 
 
 def names_for(shape: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names of the dims of an elementwise domain, and for each the tensor dim it is. 4-D tensors are NCHW and iterate n, h, w, c."""
+    """Names of the dims of an elementwise domain, and for each the tensor dim it is. 4-D tensors are NCHW and iterate
+    n, h, w, c.
+    """
     match len(shape):
         case 1:
             return ("c",), (0,)
@@ -204,7 +217,11 @@ def _yield_accumulator(b: Builder, a: list[SSAValue]) -> SSAValue:
 
 
 def contraction(
-    domain: Domain, x: tuple[SSAValue, AffineMap], w: tuple[SSAValue, AffineMap], result_map: AffineMap, result: TensorType[Any]
+    domain: Domain,
+    x: tuple[SSAValue, AffineMap],
+    w: tuple[SSAValue, AffineMap],
+    result_map: AffineMap,
+    result: TensorType[Any],
 ) -> df.RecurrenceOp:
     body = region([result.element_type], _yield_accumulator)
     return df.RecurrenceOp(domain, "mac", [x, w], [], result_map, body, result)
@@ -218,24 +235,24 @@ def lower_conv2d(op: nn.Conv2dOp) -> list[Operation]:
     result = type_of(op.result)
     if groups == 1:
         domain = Domain(("n", "oh", "ow", "oc", "kh", "kw", "ic"), (n, oh, ow, outputs, kh, kw, channels), 4)
-        N, H, W, O, KH, KW, I = dims(7)
-        x = affine(7, [N, I, H * sh + KH * dh - top, W * sw + KW * dw - left])
-        w = affine(7, [O, I, KH, KW])
-        return [contraction(domain, (op.input, x), (op.weight, w), affine(7, [N, O, H, W]), result)]
+        dn, dh_, dw_, do, dkh, dkw, di = dims(7)
+        x = affine(7, [dn, di, dh_ * sh + dkh * dh - top, dw_ * sw + dkw * dw - left])
+        w = affine(7, [do, di, dkh, dkw])
+        return [contraction(domain, (op.input, x), (op.weight, w), affine(7, [dn, do, dh_, dw_]), result)]
     if per_group == 1 and outputs == groups:
         domain = Domain(("n", "oh", "ow", "c", "kh", "kw"), (n, oh, ow, groups, kh, kw), 4)
-        N, H, W, C, KH, KW = dims(6)
-        x = affine(6, [N, C, H * sh + KH * dh - top, W * sw + KW * dw - left])
-        w = affine(6, [C, 0, KH, KW])
-        return [contraction(domain, (op.input, x), (op.weight, w), affine(6, [N, C, H, W]), result)]
+        dn, dh_, dw_, dc, dkh, dkw = dims(6)
+        x = affine(6, [dn, dc, dh_ * sh + dkh * dh - top, dw_ * sw + dkw * dw - left])
+        w = affine(6, [dc, 0, dkh, dkw])
+        return [contraction(domain, (op.input, x), (op.weight, w), affine(6, [dn, dc, dh_, dw_]), result)]
     each = outputs // groups
     extents = (n, oh, ow, groups, each, kh, kw, per_group)
     domain = Domain(("n", "oh", "ow", "g", "oc", "kh", "kw", "ic"), extents, 5)
-    N, H, W, G, O, KH, KW, I = dims(8)
-    x = affine(8, [N, G * per_group + I, H * sh + KH * dh - top, W * sw + KW * dw - left])
-    w = affine(8, [G * each + O, I, KH, KW])
+    dn, dh_, dw_, dg, do, dkh, dkw, di = dims(8)
+    x = affine(8, [dn, dg * per_group + di, dh_ * sh + dkh * dh - top, dw_ * sw + dkw * dw - left])
+    w = affine(8, [dg * each + do, di, dkh, dkw])
     grouped = TensorType(result.element_type, (n, groups, each, oh, ow))
-    product = contraction(domain, (op.input, x), (op.weight, w), affine(8, [N, G, O, H, W]), grouped)
+    product = contraction(domain, (op.input, x), (op.weight, w), affine(8, [dn, dg, do, dh_, dw_]), grouped)
     return [product, df.ReshapeOp(product.result, result.get_shape())]
 
 
@@ -271,17 +288,21 @@ def lower_matmul(op: nn.MatmulOp) -> list[Operation]:
 
 
 def _pool(
-    op: nn.MaxPool2dOp | nn.AvgPool2dOp, combiner: str, extras: list[tuple[SSAValue, AffineMap]], emit: Emit, pad: float
+    op: nn.MaxPool2dOp | nn.AvgPool2dOp,
+    combiner: str,
+    extras: Sequence[tuple[SSAValue, AffineMap]],
+    emit: Emit,
+    pad: float,
 ) -> df.RecurrenceOp:
     (kh, kw), (sh, sw), (top, _, left, _), (dh, dw), _ = op.window
     n, c, oh, ow = shape_of(op.result)
     domain = Domain(("n", "oh", "ow", "c", "kh", "kw"), (n, oh, ow, c, kh, kw), 4)
-    N, H, W, C, KH, KW = dims(6)
-    x = affine(6, [N, C, H * sh + KH * dh - top, W * sw + KW * dw - left])
+    dn, dh_, dw_, dc, dkh, dkw = dims(6)
+    x = affine(6, [dn, dc, dh_ * sh + dkh * dh - top, dw_ * sw + dkw * dw - left])
     types = [type_of(op.result).element_type, *(type_of(v).element_type for v, _ in extras)]
     inputs = [(op.input, x)]
     return df.RecurrenceOp(
-        domain, combiner, inputs, extras, affine(6, [N, C, H, W]), region(types, emit), type_of(op.result), [pad]
+        domain, combiner, inputs, extras, affine(6, [dn, dc, dh_, dw_]), region(types, emit), type_of(op.result), [pad]
     )
 
 
@@ -289,7 +310,9 @@ def lower_max_pool2d(op: nn.MaxPool2dOp) -> list[Operation]:
     return [_pool(op, "max", [], _yield_accumulator, -np.inf)]
 
 
-def _window_counts(size: int, out: int, kernel: int, stride: int, before: int, after: int, include_pad: bool) -> np.ndarray[Any, Any]:
+def _window_counts(
+    size: int, out: int, kernel: int, stride: int, before: int, after: int, include_pad: bool
+) -> np.ndarray[Any, Any]:
     """How many elements of each window count in an average: those in the input, or in the padded input."""
     start = np.arange(out) * stride - before
     end = np.minimum(start + kernel, size + after)
@@ -313,9 +336,10 @@ def lower_avg_pool2d(op: nn.AvgPool2dOp) -> list[Operation]:
         factor = 1.0 / float(counts.flat[0])
         return [_pool(op, "add", [], lambda b, a: b.insert(arith.MulfOp(a[0], constant(b, factor))).result, 0.0)]
     reciprocal = inline_constant((1.0 / counts).astype(np.float32), TensorType(f32, counts.shape))
-    _, H, W, _, _, _ = dims(6)
-    extras = [(reciprocal.result, affine(6, [H, W]))]
-    return [reciprocal, _pool(op, "add", extras, lambda b, a: b.insert(arith.MulfOp(a[0], a[1])).result, 0.0)]
+    _, dh_, dw_, _, _, _ = dims(6)
+    extras = [(reciprocal.result, affine(6, [dh_, dw_]))]
+    out: list[Operation] = [reciprocal]
+    return [*out, _pool(op, "add", extras, lambda b, a: b.insert(arith.MulfOp(a[0], a[1])).result, 0.0)]
 
 
 def _lower_reduce(op: nn.ReduceOp, combiner: str, emit: Emit) -> list[Operation]:

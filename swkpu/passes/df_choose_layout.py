@@ -1,9 +1,10 @@
 """`df-choose-layout`: the order of a tensor's dims in memory.
 
-The array consumes contiguous runs of the reduction, so a tensor that a contraction reads wants the dims that are only reduced over (input channels)
-innermost, and a result its columns (output channels): channels last. Constants are stored in the order in which their
-reader's domain walks them. Recurrences do not care about the order of a tensor's dims, only their access maps change; inputs and outputs
-of the function keep the model's order, and `df.copy` at the boundary changes it in the transfer.
+The array consumes contiguous runs of the reduction, so a tensor that a contraction reads wants the dims that are
+only reduced over (input channels) innermost, and a result its columns (output channels): channels last. Constants
+are stored in the order in which their reader's domain walks them. Recurrences do not care about the order of a
+tensor's dims, only their access maps change; inputs and outputs of the function keep the model's order, and
+`df.copy` at the boundary changes it in the transfer.
 """
 
 from __future__ import annotations
@@ -141,10 +142,11 @@ def apply_orders(func: FuncOp, orders: dict[SSAValue, Order]) -> None:
             copy.result.name_hint = value.name_hint
             copy.location = value.location
             Rewriter.insert_op(copy, InsertPoint.at_start(func.body.block))
-            in_order = (df.ReshapeOp, ReturnOp)
             value.replace_uses_with_if(
                 copy.result,
-                lambda use, copy=copy: use.operation is not copy and not isinstance(use.operation, in_order),
+                lambda use, copy=copy: (
+                    use.operation is not copy and not isinstance(use.operation, df.ReshapeOp | ReturnOp)
+                ),
             )
         else:
             Rewriter.replace_value_with_new_type(value, _permuted_type(value, order))

@@ -36,8 +36,9 @@ def choose_mappings(func: FuncOp, machine: Machine) -> None:
         if choice is None:
             where = f" ({source_of(op)})" if source_of(op) else ""
             raise MappingError(
-                f"no mapping of '{layer_name(op, 'a recurrence')}'{where} with domain {op.domain} fits target {machine.name}: "
-                f"its tiles multiply {', '.join(machine.precisions)} and L2 has {problem.l2_budget} bytes left at this layer"
+                f"no mapping of '{layer_name(op, 'a recurrence')}'{where} with domain {op.domain} fits target "
+                f"{machine.name}: its tiles multiply {', '.join(machine.precisions)} and L2 has "
+                f"{problem.l2_budget} bytes left at this layer"
             )
         op.properties["mapping"] = MappingAttr(choice.mapping)
 

@@ -1,7 +1,8 @@
 """`df-fold-copies`: affine data movement moves into the access maps of its consumers.
 
-A recurrence that reads a copy (a transpose, a slice, a broadcast) reads the copy's source through the composed map. Where either of the two
-accesses leaves its tensor the copy stays: its zeros and the consumer's pad values are different things.
+A recurrence that reads a copy (a transpose, a slice, a broadcast) reads the copy's source through the composed map.
+Where either of the two accesses leaves its tensor the copy stays: its zeros and the consumer's pad values are
+different things.
 """
 
 from __future__ import annotations

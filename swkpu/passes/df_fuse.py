@@ -1,8 +1,8 @@
 """`df-fuse`: the one fusion rule.
 
 An elementwise recurrence whose access to its producer's result is a permutation of the identity moves into the
-producer's epilogue; its other operands become epilogue operands. Conv + bias + residual + ReLU + rounding, and matmul + bias +
-GELU, are both just this rule, applied until nothing changes.
+producer's epilogue; its other operands become epilogue operands. Conv + bias + residual + ReLU + rounding, and
+matmul + bias + GELU, are both just this rule, applied until nothing changes.
 """
 
 from __future__ import annotations

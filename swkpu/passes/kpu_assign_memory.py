@@ -1,8 +1,9 @@
 """`kpu-assign-memory`: addresses in DRAM, L2 and L1 for every buffer, by lifetime.
 
-Lifetimes are counted in layers. A tensor between layers lives from the layer that writes it to the last that reads it; a layer's
-own stream buffers live in that layer and, where there is room, already in the one before, so that its first loads can run ahead. L1 is
-packed per layer, alternately from the bottom and from the top, so that a layer's first blocks can arrive while the previous layer still computes.
+Lifetimes are counted in layers. A tensor between layers lives from the layer that writes it to the last that reads
+it; a layer's own stream buffers live in that layer and, where there is room, already in the one before, so that its
+first loads can run ahead. L1 is packed per layer, alternately from the bottom and from the top, so that a layer's
+first blocks can arrive while the previous layer still computes.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """`kpu-schedule`: one stream of commands per engine, ordered only by semaphores.
 
-The sequential program is projected on each engine: a stream keeps the engine's commands and the loops around them. Two kinds of
-semaphores put back the order that matters:
+The sequential program is projected on each engine: a stream keeps the engine's commands and the loops around them.
+Two kinds of semaphores put back the order that matters:
 
-*Channels*, inside a layer. A buffer that one engine fills and another empties is a channel of `buffers` slots: the producer
-takes a `free` token per iteration and gives a `full` one, the consumer the reverse. A command in a deeper loop is
-represented by the loop: it acquires on entry and releases on exit. A free semaphore starts with 12 tokens and an iteration takes 12 / slots of them, so that
-one semaphore serves layers with different numbers of slots, and always ends where it began.
+*Channels*, inside a layer. A buffer that one engine fills and another empties is a channel of `buffers` slots: the
+producer takes a `free` token per iteration and gives a `full` one, the consumer the reverse. A command in a deeper
+loop is represented by the loop: it acquires on entry and releases on exit. A free semaphore starts with 12 tokens
+and an iteration takes 12 / slots of them, so that one semaphore serves layers with different numbers of slots, and
+always ends where it began.
 
-*Timelines*, between layers. For an ordered pair of engines (X, Y) one counting semaphore says how many of its layers X has
-finished, as far as Y must know: Y reads what X wrote, or writes where X's buffers were. What Y already knows, directly or through
-others, is not waited for again.
+*Timelines*, between layers. For an ordered pair of engines (X, Y) one counting semaphore says how many of its
+layers X has finished, as far as Y must know: Y reads what X wrote, or writes where X's buffers were. What Y already
+knows, directly or through others, is not waited for again.
 
 No order can deadlock: the sequential program is one that satisfies every wait.
 """
@@ -378,7 +379,7 @@ def _epoch(alloc: AllocOp) -> Linear:
 
 
 def hoist_buffers(program: kpu.ProgramOp, layers: Sequence[kpu.LayerOp]) -> None:
-    """Move buffers to the program's scope; several copies become a leading slot dim that commands index by iteration."""
+    """Move buffers to the program's scope; several copies become a leading slot dim, indexed by iteration."""
     for layer in layers:
         for alloc in [o for o in layer.walk() if isinstance(o, AllocOp)]:
             type_ = buffer_type(alloc.result)
@@ -452,4 +453,3 @@ class KpuSchedulePass(ModulePass):
         machine = load_target(self.target, self.profile)
         for program in [o for o in op.walk() if isinstance(o, kpu.ProgramOp)]:
             schedule(program, machine.queues.semaphores)
-

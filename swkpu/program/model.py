@@ -416,7 +416,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Layer:
-    """What the reports know of a layer. `macs` is nominal: output points times reduction points, on nn after folding."""
+    """What the reports know of a layer.
+
+    `macs` is nominal: output points times reduction points, on nn after folding.
+    """
 
     name: str
     op: str

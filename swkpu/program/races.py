@@ -1,10 +1,11 @@
 """Proof that a program has no races and cannot deadlock: happens-before over its semaphores.
 
-The program is run abstractly: streams advance through their commands, semaphores count, and every stream carries a vector clock (Mattern, "Virtual Time
-and Global States of Distributed Systems", 1989) of the commands of other streams that are known to be complete. A semaphore has one releasing and one
-acquiring stream, so the n-th token taken is the n-th given, and whoever takes it knows what the giver knew. Two accesses of the
-same bytes, at least one of them a write, must be ordered by these clocks; which values they carry does not matter. The order in which
-the streams are advanced does not matter either: tokens decide, and they are the same in every order.
+The program is run abstractly: streams advance through their commands, semaphores count, and every stream carries a
+vector clock (Mattern, "Virtual Time and Global States of Distributed Systems", 1989) of the commands of other streams
+that are known to be complete. A semaphore has one releasing and one acquiring stream, so the n-th token taken is the
+n-th given, and whoever takes it knows what the giver knew. Two accesses of the same bytes, at least one of them a
+write, must be ordered by these clocks; which values they carry does not matter. The order in which the streams are
+advanced does not matter either: tokens decide, and they are the same in every order.
 """
 
 from __future__ import annotations
@@ -59,7 +60,10 @@ class Region:
     def disjoint(self, other: Region) -> bool:
         """Do the boxes not meet? Decided per dim where both walk memory in the same way."""
         a, b = self.map, other.map
-        if self.tiles.first + self.tiles.count <= other.tiles.first or other.tiles.first + other.tiles.count <= self.tiles.first:
+        if (
+            self.tiles.first + self.tiles.count <= other.tiles.first
+            or other.tiles.first + other.tiles.count <= self.tiles.first
+        ):
             return True
         if a.base != b.base or a.strides != b.strides:
             return False
@@ -97,7 +101,9 @@ class _Reference:
         return Region(self.map, tuple(low), tuple(high), self.tiles)
 
 
-def _reach(start: Sequence[Coord], axes: Sequence[int], steps: Sequence[int], box: Sequence[int], tiles: TileRange) -> tuple[tuple[int, int], ...]:
+def _reach(
+    start: Sequence[Coord], axes: Sequence[int], steps: Sequence[int], box: Sequence[int], tiles: TileRange
+) -> tuple[tuple[int, int], ...]:
     """Per map dim, the least and largest coordinate relative to the start of tile (0, 0)."""
     size = dict.fromkeys(range(len(start)), 0)
     for axis, step, extent in zip(axes, steps, box):
@@ -125,7 +131,9 @@ class _History:
         self.who.append((region, command, stream))
         self.count += 1
 
-    def unordered(self, region: Region, stream: int, clock: Ints, writes: bool) -> Iterator[tuple[Region, Command, int]]:
+    def unordered(
+        self, region: Region, stream: int, clock: Ints, writes: bool
+    ) -> Iterator[tuple[Region, Command, int]]:
         """Accesses that touch the same bytes, conflict, and are not known to be complete."""
         low, high = region.address
         d = self.data[: self.count]
@@ -229,7 +237,9 @@ class RaceChecker:
                 raise ProgramError(self._race(stream, command, reference, owner, first, key[0]))
         history.add(region, command, stream, int(clock[stream]), reference.writes)
 
-    def _race(self, stream: int, command: Command, reference: _Reference, other: int, first: Command, space: Space) -> str:
+    def _race(
+        self, stream: int, command: Command, reference: _Reference, other: int, first: Command, space: Space
+    ) -> str:
         verb = "writes" if reference.writes else "reads"
         return (
             f"race in {space.name}: {self._name(stream, command)} {verb} memory that {self._name(other, first)} uses, "
@@ -239,7 +249,9 @@ class RaceChecker:
     def _name(self, stream: int, command: Command) -> str:
         s = self.program.streams[stream]
         index = next(i for i, c in enumerate(s.commands) if c is command)
-        return f"{stream_name(s)} command {index} ({command.mnemonic}, layer '{self.program.layers[command.layer].name}')"
+        return (
+            f"{stream_name(s)} command {index} ({command.mnemonic}, layer '{self.program.layers[command.layer].name}')"
+        )
 
     def _compact(self) -> None:
         self.since_compact = 0

@@ -13,7 +13,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def compare(outputs: Sequence[Array], references: Sequence[Array]) -> Check:
-    """Largest difference, absolute and over the largest reference value; SQNR in dB over all outputs; top-1 of the first.
+    """Largest difference, absolute and over the largest reference value; SQNR in dB over all outputs; top-1 of the
+    first.
 
     SQNR is `10 log10(sum(ref²) / sum((out - ref)²))`. A NaN on one side only counts as an infinite difference.
     """

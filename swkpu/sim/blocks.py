@@ -1,8 +1,8 @@
 """Reading and writing blocks of a memory through tensor maps, for all tiles of a range at once.
 
-A block is the box of one side of a transfer, one per tile: an array [T0, T1, *box] of raw storage words, where T0 or T1 is 1
-when the start does not depend on that tile coordinate (a multicast is a view, not copies). Boxes inside the map's extents are
-strided views of memory; boxes that reach outside go through a padded copy of the region they touch.
+A block is the box of one side of a transfer, one per tile: an array [T0, T1, *box] of raw storage words, where T0 or
+T1 is 1 when the start does not depend on that tile coordinate (a multicast is a view, not copies). Boxes inside the
+map's extents are strided views of memory; boxes that reach outside go through a padded copy of the region they touch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Window:
 
     @cached_property
     def _spans(self) -> list[tuple[int, int]]:
-        """Per map dim, least and largest coordinate over all tiles and the box, relative to the start of tile (0, 0)."""
+        """Per map dim, least and largest coordinate over all tiles and the box, relative to the start of tile (0,
+        0).
+        """
         size = dict.fromkeys(range(self.map.rank), 0)
         for axis, step, extent in zip(self.axes, self.steps, self.box):
             size[axis] = step * (extent - 1)

@@ -1,8 +1,9 @@
 """Function: what a program computes.
 
-Streams run in any order that their semaphores allow; a program without races gives the same values in all of them. DRAM and L2 are byte
-arrays with a writer tag per 16-byte granule: reading what nobody wrote, or what another buffer's owner has overwritten since, is an error that
-names both commands. L1 holds whole blocks, one per buffer slot and tile range; a block that another overlaps is gone.
+Streams run in any order that their semaphores allow; a program without races gives the same values in all of them.
+DRAM and L2 are byte arrays with a writer tag per 16-byte granule: reading what nobody wrote, or what another buffer's
+owner has overwritten since, is an error that names both commands. L1 holds whole blocks, one per buffer slot and tile
+range; a block that another overlaps is gone.
 """
 
 from __future__ import annotations
@@ -266,7 +267,9 @@ class FunctionalSimulator:
             box[k] = max(0, min(box[k], -(-room // step)))
         if 0 in box:
             return
-        clipped = src if box == list(src.box) else Window(src.map, src.start, src.axes, src.steps, tuple(box), src.n0, src.n1)
+        clipped = (
+            src if box == list(src.box) else Window(src.map, src.start, src.axes, src.steps, tuple(box), src.n0, src.n1)
+        )
         self._check_read(clipped, origin, self.describe(self.ids[id(command)]))
 
     def _push(self, command: Push, counters: list[int]) -> None:
@@ -313,7 +316,14 @@ class FunctionalSimulator:
         self._l1_put(command, tiles, low, high, words)
 
     def _patch(
-        self, tiles: TileRange, dst: Window, origin: Sequence[int], low: int, high: int, shape: tuple[int, ...], words: Words
+        self,
+        tiles: TileRange,
+        dst: Window,
+        origin: Sequence[int],
+        low: int,
+        high: int,
+        shape: tuple[int, ...],
+        words: Words,
     ) -> Words:
         """A block with part of it replaced; what was there before stays."""
         lead = self._lead(dst.map)
@@ -355,7 +365,8 @@ class FunctionalSimulator:
         overlapping = [b for b in self.l1[tiles.group] if b.low < high and low < b.high]
         holder = f"holds what {self.describe(overlapping[-1].writer)} wrote" if overlapping else "was never written"
         raise SimulationError(
-            f"{self.describe(self.ids[id(command)])} reads L1 addresses {low:#x}..{high:#x} of its tiles, which {holder}"
+            f"{self.describe(self.ids[id(command)])} reads L1 addresses {low:#x}..{high:#x} of its tiles, "
+            f"which {holder}"
         )
 
     def _l1_block(self, command: Command, tiles: TileRange, map: TensorMap, origin: Sequence[int]) -> Words:
@@ -364,7 +375,9 @@ class FunctionalSimulator:
         block = self._l1_find(command, tiles, low, high)
         return block.words.reshape(*block.words.shape[:2], *shape)
 
-    def _l1_read(self, command: Command, tiles: TileRange, map: TensorMap, origin: Sequence[int], window: Window) -> Words:
+    def _l1_read(
+        self, command: Command, tiles: TileRange, map: TensorMap, origin: Sequence[int], window: Window
+    ) -> Words:
         words = self._l1_block(command, tiles, map, origin)
         lead = self._lead(map)
         index: list[Any] = [slice(None), slice(None), *(o for o in origin[lead:])]

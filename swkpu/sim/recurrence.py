@@ -1,13 +1,15 @@
 """The meaning of a fabric program on blocks of data: what the array, the drain unit and the vector unit compute.
 
-Operands come as torch tensors of shape [T0, T1, *dims]: the block of every tile of a range at once, with T0 or T1 equal to 1
-where all tiles along that coordinate hold the same block. A contraction over a whole range is then one (batched) matrix product.
+Operands come as torch tensors of shape [T0, T1, *dims]: the block of every tile of a range at once, with T0 or T1
+equal to 1 where all tiles along that coordinate hold the same block. A contraction over a whole range is then one
+(batched) matrix product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import torch
 
@@ -28,8 +30,8 @@ def evaluate(
     """Run the fabric program over a domain box.
 
     operands        the inputs, then the epilogue operands (these only when `final`), each [T0, T1, *operand dims]
-    accumulator     raw accumulators [T0, T1, *parallel box] to resume from, or None to start from zero
-    returns         [T0, T1, *result dims] in the result's type, or raw accumulators [T0, T1, *parallel box] when not final
+    accumulator     raw accumulators [T0, T1, *parallel box] to resume from, or None to start from zero returns
+    [T0, T1, *result dims] in the result's type, or raw accumulators [T0, T1, *parallel box] when not final
     """
     inputs = operands[: fabric.inputs]
     value: torch.Tensor | None = None
@@ -139,9 +141,8 @@ def _matmul(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch
     n_dims = [d for d in parallel if d in in_w and d not in in_x]
     m_dims = [d for d in parallel if d not in in_w]
     tiles = torch.broadcast_shapes(x.shape[:2], w.shape[:2])
-    tile_of: list[str] = []  # where each tile coordinate goes: batch, m or n
-    for i in (0, 1):
-        tile_of.append("m" if w.shape[i] == 1 else ("n" if x.shape[i] == 1 else "b"))
+    # where each tile coordinate goes: batch, m or n
+    tile_of = ["m" if w.shape[i] == 1 else ("n" if x.shape[i] == 1 else "b") for i in (0, 1)]
 
     def operand(t: torch.Tensor, access: Access, own: list[int], role: str) -> torch.Tensor:
         v = _view(t, access, box, [*batch, *own, *reduction])
@@ -184,7 +185,7 @@ def _reduce(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor) -> torch
     sizes = [box[d] for d in reduction]
     if prod(sizes) <= UNROLL_REDUCTION:
         view = _view(x, fabric.accesses[0], box, [*reduction, *range(fabric.parallel)])
-        combine = _combine(fabric.combiner)
+        combine: Any = _combine(fabric.combiner)
         out = view[(slice(None), slice(None), *([0] * len(sizes)))].clone()
         for flat in range(1, prod(sizes)):
             combine(out, view[(slice(None), slice(None), *_unflatten(flat, sizes))], out=out)

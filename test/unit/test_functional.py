@@ -67,7 +67,9 @@ def test_reading_l2_that_another_buffer_overwrote() -> None:
     weights = next(i for i, m in enumerate(maps) if m.space == 1 and m.base == 1024)
     stream = next(i for i, m in enumerate(maps) if m.space == 1 and m.base == 0)
     maps[stream] = replace(maps[stream], base=maps[weights].base)
-    with pytest.raises(SimulationError, match=r"reads L2 address 0x400, which now holds what dma_in command \d+ \(load"):
+    with pytest.raises(
+        SimulationError, match=r"reads L2 address 0x400, which now holds what dma_in command \d+ \(load"
+    ):
         run(replace(program, maps=tuple(maps)))
 
 

@@ -28,7 +28,9 @@ EPS = {"fp32": 2.0**-23, "bf16": 2.0**-8, "fp16": 2.0**-11}
 
 
 class Net(nn.Module):
-    """Everything this version lowers: strides, padding, depthwise and grouped-free convolution, residual, pools, linear."""
+    """Everything this version lowers: strides, padding, depthwise and grouped-free convolution, residual, pools,
+    linear.
+    """
 
     def __init__(self, channels: int, out: int, stride: int, kernel: int, depthwise: bool):
         super().__init__()
@@ -68,7 +70,9 @@ def run_levels(model: nn.Module, x: torch.Tensor, target: str, precision: str) -
         return len(passes)
 
     done = advance(module, "nn", 0)
-    storage = torch_dtype(dtype_of(next(o for o in module.walk() if o.name == "func.func").body.block.args[0].type.element_type))
+    storage = torch_dtype(
+        dtype_of(next(o for o in module.walk() if o.name == "func.func").body.block.args[0].type.element_type)
+    )
     given_x = x.to(storage)
     at_nn = run_module(module, [given_x])[0]
     done = advance(module, "df", done)
@@ -88,7 +92,10 @@ def run_levels(model: nn.Module, x: torch.Tensor, target: str, precision: str) -
 
 
 def assert_equal_levels(levels: Levels, precision: str) -> None:
-    """A whole network's outputs may differ by summation order: a few roundings of its largest value. kpu and binary run the same blocks and are equal."""
+    """A whole network's outputs may differ by summation order: a few roundings of its largest value.
+
+    kpu and binary run the same blocks and are equal.
+    """
     scale = np.abs(levels.nn).max() + 1e-30
     assert np.array_equal(levels.kpu, levels.binary)
     assert np.abs(levels.df - levels.nn).max() <= 8 * EPS[precision] * scale
@@ -135,7 +142,9 @@ def test_precisions_against_eager(precision: str) -> None:
     assert sqnr > {"fp32": 100, "fp16": 52, "bf16": 35}[precision]
 
 
-@pytest.mark.parametrize("name,target,precision", [("resnet18", "kpu-t64", "bf16"), ("mobilenet_v2", "swkpu-v1", "fp16")])
+@pytest.mark.parametrize(
+    "name,target,precision", [("resnet18", "kpu-t64", "bf16"), ("mobilenet_v2", "swkpu-v1", "fp16")]
+)
 def test_real_networks(name: str, target: str, precision: str) -> None:
     """Real shapes: 224 x 224, whole networks."""
     from swkpu import zoo

@@ -108,13 +108,12 @@ def test_spreads_use_what_there_is() -> None:
 
 
 def test_a_hand_written_mapping_is_kept() -> None:
-    module = conv(8, 16, 16)
-    op = recurrence(module)
-    text = (
-        "#df.mapping<result = dram, parts = [<bf16, space = {oh = 4}, l1 = {oh = 2}, order = [], rows = [oh, ow], cols = [oc], os, buffers = 1>]>"
-    )
     from xdsl.parser import Parser
 
+    module = conv(8, 16, 16)
+    op = recurrence(module)
+    part = "<bf16, space = {oh = 4}, l1 = {oh = 2}, order = [], rows = [oh, ow], cols = [oc], os, buffers = 1>"
+    text = f"#df.mapping<result = dram, parts = [{part}]>"
     from swkpu.io import make_context
 
     attr = Parser(make_context(), text).parse_attribute()
@@ -124,8 +123,13 @@ def test_a_hand_written_mapping_is_kept() -> None:
 
 
 def test_a_precision_the_target_lacks() -> None:
-    module = parse_text(CONV.format(h=8, c=16, o=16).replace("bf16", "f32").replace("arith.truncf %acc : f32 to f32", "arith.negf %acc : f32"), "m")
-    with pytest.raises(MappingError, match="no mapping of .* fits target swkpu-v1"):
+    module = parse_text(
+        CONV.format(h=8, c=16, o=16)
+        .replace("bf16", "f32")
+        .replace("arith.truncf %acc : f32 to f32", "arith.negf %acc : f32"),
+        "m",
+    )
+    with pytest.raises(MappingError, match=r"no mapping of .* fits target swkpu-v1"):
         DfChooseMappingPass(target="swkpu-v1").apply(Context(), module)
 
 

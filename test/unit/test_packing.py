@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from swkpu.mapping.packing import Placed, Request, gaps, pack, peak, place
 
 requests = st.lists(
-    st.builds(lambda size, start, length: Request(size, start, start + length), st.integers(1, 50), st.integers(0, 9), st.integers(0, 4)),
+    st.builds(
+        lambda size, start, length: Request(size, start, start + length),
+        st.integers(1, 50),
+        st.integers(0, 9),
+        st.integers(0, 4),
+    ),
     max_size=12,
 )
 
@@ -19,7 +24,7 @@ def test_no_two_live_buffers_overlap(items: list[Request]) -> None:
     offsets = pack(items, capacity)
     assert offsets is not None
     for i, (a, x) in enumerate(zip(items, offsets)):
-        assert 0 <= x and x + a.size <= capacity
+        assert x >= 0 and x + a.size <= capacity
         for b, y in list(zip(items, offsets))[:i]:
             assert not a.meets(b) or x + a.size <= y or y + b.size <= x
 

@@ -45,7 +45,7 @@ def test_an_implied_wait_can_go() -> None:
 
 @pytest.mark.parametrize("program", [p for _, p in MUTANTS], ids=[n for n, _ in MUTANTS])
 def test_every_dropped_wait_is_a_race(program: Program) -> None:
-    with pytest.raises(ProgramError, match="race in (L1|L2|DRAM): .* no semaphore orders them"):
+    with pytest.raises(ProgramError, match=r"race in (L1|L2|DRAM): .* no semaphore orders them"):
         check_races(program)
 
 

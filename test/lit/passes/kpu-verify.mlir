@@ -46,7 +46,7 @@ kpu.program "race" target "kpu-t64" semaphores [] info {} {
 // -----
 
 // Each waits for the other.
-// CHECK: error: DEADLOCK
+// CHECK: error: the program deadlocks: dma_in command 0 (load) waits for semaphore 1; dma_out command 0 (store) waits for semaphore 0
 kpu.program "deadlock" target "kpu-t64" semaphores [0, 0] info {} {
   %x = kpu.input "x" at 0 : i64 : !kpu.buffer<16x32xbf16, dram>
   %y = kpu.alloc {address = 4096 : i64} : !kpu.buffer<16x32xbf16, dram>

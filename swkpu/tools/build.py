@@ -1,0 +1,164 @@
+"""Compiling for the command line: the options every compiling command takes, and the steps with their times."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from swkpu.errors import ModelError
+from swkpu.tools.common import UsageError
+
+if TYPE_CHECKING:
+    from xdsl.dialects.builtin import ModuleOp
+
+    from swkpu.executable import Executable
+    from swkpu.frontend.resolve import ResolvedModel
+    from swkpu.target import Machine
+
+PRECISIONS = ("int8", "int4", "fp16", "bf16", "fp32", "mixed")
+QUANTIZED = ("int8", "int4", "mixed")
+PASSES = 13
+"""Passes of the default pipeline, which is how far a progress bar goes: together with capture, import and emission."""
+STEPS = PASSES + 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compile, and for what."""
+
+    model: str
+    target: str = "kpu-t64"
+    profile: str | None = None
+    precision: str | None = None
+    batch: int | None = None
+    input_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A module of nn ops, the machine it is compiled for, and how long finding, capturing and importing the model took."""
+
+    resolved: ResolvedModel
+    module: ModuleOp
+    machine: Machine
+    precision: str
+    import_seconds: float
+
+
+@dataclass(frozen=True)
+class Built:
+    """An executable and the two parts of the time it took."""
+
+    executable: Executable
+    resolved: ResolvedModel
+    import_seconds: float
+    compile_seconds: float
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a zoo model, a .pt2 file, or package.module:callable returning an nn.Module")
+    add("--target", default="kpu-t64", metavar="NAME", help="a target's name or .toml file (default: kpu-t64)")
+    add("--profile", metavar="NAME", help="one of the target's power profiles, such as 6W")
+    add("--precision", choices=PRECISIONS, metavar="NAME",
+        help=f"{', '.join(PRECISIONS)} (default: the first of bf16, fp16, fp32 that the target has)")  # fmt: skip
+    add("--batch", type=int, metavar="N", help="batch size")
+    add("--input-shape", type=_shape, metavar="N,C,H,W", help="shape of the model's input")
+    add("--calibration", metavar="DIR|FILE", help="images or .npz to calibrate int8 and int4 with")
+    add("--max-error", type=float, metavar="X", help="error that mixed precision keeps within")
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(n) for n in text.replace("x", ",").split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: expected numbers, such as 1,3,224,224") from None
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Raises UsageError for options that this version has nothing to do with."""
+    if args.precision in QUANTIZED:
+        raise ModelError(
+            f"--precision {args.precision} is not supported yet: this version compiles fp32, bf16 and fp16"
+        )
+    for name, value in (("--calibration", args.calibration), ("--max-error", args.max_error)):
+        if value is not None:
+            raise ModelError(
+                f"{name} is for int8, int4 and mixed, which are not supported yet: this version compiles fp32, bf16 and fp16"
+            )
+    return Options(args.model, args.target, args.profile, args.precision, args.batch, args.input_shape)
+
+
+def import_model(options: Options, step: Callable[[str], None]) -> Imported:
+    """Raises SwkpuError, for a wrong target or precision before the model is looked at."""
+    from swkpu.compiler import batch_of, check_precision, default_precision, describe
+    from swkpu.target import load_target
+
+    machine = load_target(options.target, options.profile)
+    precision = options.precision or default_precision(machine)
+    check_precision(machine, precision)
+    if precision in QUANTIZED:
+        raise ModelError(
+            f"target {machine.name} has only {', '.join(machine.precisions)}; this version compiles floats"
+        )
+    step(f"finding {options.model}")
+    start = time.perf_counter()
+    from swkpu.frontend.importer import import_program
+    from swkpu.frontend.resolve import resolve_model
+
+    resolved = resolve_model(options.model, options.batch, options.input_shape)
+    step("capturing with torch.export")
+    exported = resolved.exported()
+    step("importing")
+    module = import_program(exported, resolved.name)
+    describe(module, resolved.name, batch_of(resolved.example_inputs))
+    return Imported(resolved, module, machine, precision, time.perf_counter() - start)
+
+
+def lower(
+    imported: Imported, target: str, step: Callable[[str], None], until: Literal["nn", "df", "kpu"] = "kpu"
+) -> float:
+    """Run the pipeline on the module, in place. Returns the seconds it took."""
+    from swkpu.compiler import compile_module
+
+    start = time.perf_counter()
+    compile_module(
+        imported.module,
+        imported.machine,
+        target,
+        imported.precision,
+        lambda p, _: step(f"compiling: {p.name} done"),
+        until,
+    )
+    return time.perf_counter() - start
+
+
+def build(options: Options, step: Callable[[str], None]) -> Built:
+    """Compile a model. Raises SwkpuError."""
+    from swkpu.compiler import program_of
+    from swkpu.executable import Executable
+
+    imported = import_model(options, step)
+    seconds = lower(imported, options.target, step)
+    start = time.perf_counter()
+    program = program_of(imported.module, imported.machine)
+    seconds += time.perf_counter() - start
+    executable = Executable(program, imported.machine, imported.import_seconds + seconds)
+    return Built(executable, imported.resolved, imported.import_seconds, seconds)
+
+
+__all__ = [
+    "STEPS",
+    "Built",
+    "Imported",
+    "Options",
+    "UsageError",
+    "add_options",
+    "build",
+    "import_model",
+    "lower",
+    "options_of",
+]

@@ -1,0 +1,117 @@
+"""What our command line tools print: tables, notes, progress on a terminal, and files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from swkpu.errors import InputError
+
+PIPE_WIDTH = 160
+"""Columns of a table where there is no terminal: enough that nothing of ours is cut."""
+
+
+def note(text: str) -> None:
+    """Something the user should know, where it does not disturb the output."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+# ---- progress ------------------------------------------------------------------------------------------------------
+
+
+class Progress(Protocol):
+    def __call__(self, step: str) -> None: ...
+
+
+@contextmanager
+def progress(steps: int | None = None) -> Iterator[Progress]:
+    """A callable that announces the next step: a bar on a terminal's standard error (a spinner where the number of steps
+    is not known), nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=steps)
+        started = False
+
+        def announce(step: str) -> None:
+            nonlocal started
+            bar.update(task, description=step, advance=int(started))
+            started = True
+
+        yield announce
+
+
+# ---- tables --------------------------------------------------------------------------------------------------------
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """A table on standard output; `right` names the columns of numbers."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    console = Console(file=sys.stdout, width=width, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines()))
+
+
+def safe_output() -> None:
+    """Print a replacement for what the terminal's encoding lacks, rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and (stream.encoding or "").lower().replace("-", "") != "utf8":
+            reconfigure(errors="replace")
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def json_text(value: Any) -> str:
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def write_json(value: Any, where: str) -> None:
+    """To a file, or to standard output for `-`."""
+    if where == "-":
+        sys.stdout.write(json_text(value))
+    else:
+        write_file(Path(where), json_text(value).encode())
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; what is not a regular file, such as /dev/null, is written to. Raises InputError."""
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+            return
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
