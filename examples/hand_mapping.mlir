@@ -3,8 +3,8 @@
 //   swkpu-opt examples/hand_mapping.mlir -p convert-df-to-kpu                the loops and transfers it asks for
 //   swkpu-translate --mlir-to-kpu examples/hand_mapping.mlir -o hand.kpu     the program
 //
-// Things to try: other sizes in `l1`; other tile counts in `space`; `k` in `order`; `os` instead of `ws`;
-// `group` matrix instead of bf16; remove the mapping and run df-choose-mapping.
+// Things to try: other sizes in `l1`; other tile counts in `space`; `k` in `order`; `ws` instead of `os`;
+// another group (matrix has 7 tiles); remove the mapping and run df-choose-mapping.
 func.func @main(%x: tensor<256x512xbf16>, %w: tensor<128x512xbf16>, %b: tensor<128xf32>) -> tensor<256x128xbf16> {
   %y = df.recurrence (m = 256, n = 128 | k = 512)
       ins(%x[m, k] : tensor<256x512xbf16>, %w[n, k] : tensor<128x512xbf16>)

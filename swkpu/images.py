@@ -10,8 +10,8 @@ import numpy as np
 from swkpu.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+MEAN = np.array((0.485, 0.456, 0.406), np.float32)
+STD = np.array((0.229, 0.224, 0.225), np.float32)
 CROP = 224 / 256
 """The share of the scaled image's shorter side that is kept."""
 
@@ -21,8 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def load_image(path: Path, shape: tuple[int, ...]) -> Array:
     """An image file as a float32 (1, 3, height, width) array of the given shape.
 
-    As torchvision's ImageNet transforms do: scale (bilinear) so that the crop covers 224/256 of the shorter side, cut the
-    middle out, normalise each channel. Raises InputError.
+    As torchvision's ImageNet transforms do: scale (bilinear) so that the crop covers 224/256 of the shorter side, cut
+    the middle out, normalise each channel. Raises InputError.
     """
     if len(shape) != 4 or shape[:2] != (1, 3):
         raise InputError(f"{path} is an image, which fits an input of shape (1, 3, height, width); this one is {shape}")
@@ -43,5 +43,5 @@ def load_image(path: Path, shape: tuple[int, ...]) -> Array:
     picture = picture.resize(size, Image.Resampling.BILINEAR)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
     pixels = np.asarray(picture.crop((left, top, left + width, top + height)), dtype=np.float32) / 255
-    normalised = (pixels - np.float32(MEAN)) / np.float32(STD)
+    normalised = (pixels - MEAN) / STD
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])

@@ -6,23 +6,22 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from swkpu.errors import ModelError
-from swkpu.tools.common import UsageError
 
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
 
     from swkpu.executable import Executable
     from swkpu.frontend.resolve import ResolvedModel
+    from swkpu.passes.pipeline import Level
     from swkpu.target import Machine
 
 PRECISIONS = ("int8", "int4", "fp16", "bf16", "fp32", "mixed")
 QUANTIZED = ("int8", "int4", "mixed")
-PASSES = 13
-"""Passes of the default pipeline, which is how far a progress bar goes: together with capture, import and emission."""
-STEPS = PASSES + 4
+STEPS = 17
+"""How far a progress bar goes: finding, capturing and importing a model, 13 passes, and writing the program."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Imported:
-    """A module of nn ops, the machine it is compiled for, and how long finding, capturing and importing the model took."""
+    """A module of nn ops, and the machine to compile it for. `import_seconds` is from the model's name to the module."""
 
     resolved: ResolvedModel
     module: ModuleOp
@@ -79,7 +78,7 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """Raises UsageError for options that this version has nothing to do with."""
+    """Raises ModelError for options that this version has nothing to do with."""
     if args.precision in QUANTIZED:
         raise ModelError(
             f"--precision {args.precision} is not supported yet: this version compiles fp32, bf16 and fp16"
@@ -87,7 +86,8 @@ def options_of(args: argparse.Namespace) -> Options:
     for name, value in (("--calibration", args.calibration), ("--max-error", args.max_error)):
         if value is not None:
             raise ModelError(
-                f"{name} is for int8, int4 and mixed, which are not supported yet: this version compiles fp32, bf16 and fp16"
+                f"{name} is for int8, int4 and mixed, which are not supported yet: "
+                "this version compiles fp32, bf16 and fp16"
             )
     return Options(args.model, args.target, args.profile, args.precision, args.batch, args.input_shape)
 
@@ -118,20 +118,17 @@ def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     return Imported(resolved, module, machine, precision, time.perf_counter() - start)
 
 
-def lower(
-    imported: Imported, target: str, step: Callable[[str], None], until: Literal["nn", "df", "kpu"] = "kpu"
-) -> float:
+def lower(imported: Imported, target: str, step: Callable[[str], None], until: Level = "kpu") -> float:
     """Run the pipeline on the module, in place. Returns the seconds it took."""
     from swkpu.compiler import compile_module
+    from swkpu.passes.pipeline import default_pipeline
 
     start = time.perf_counter()
+    names = [p.name for p in default_pipeline(target, imported.machine.profile.name, imported.precision, until)]
+    upcoming = iter([*names, "writing the program"])
+    step(next(upcoming))
     compile_module(
-        imported.module,
-        imported.machine,
-        target,
-        imported.precision,
-        lambda p, _: step(f"compiling: {p.name} done"),
-        until,
+        imported.module, imported.machine, target, imported.precision, lambda *_: step(next(upcoming, "")), until
     )
     return time.perf_counter() - start
 
@@ -148,17 +145,3 @@ def build(options: Options, step: Callable[[str], None]) -> Built:
     seconds += time.perf_counter() - start
     executable = Executable(program, imported.machine, imported.import_seconds + seconds)
     return Built(executable, imported.resolved, imported.import_seconds, seconds)
-
-
-__all__ = [
-    "STEPS",
-    "Built",
-    "Imported",
-    "Options",
-    "UsageError",
-    "add_options",
-    "build",
-    "import_model",
-    "lower",
-    "options_of",
-]

@@ -1,0 +1,160 @@
+"""Buffers of a kpu program: memory, constants, inputs and outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xdsl.dialects.builtin import (
+    IntegerAttr,
+    StringAttr,
+    i64,
+)
+from xdsl.ir import SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    ParsePropInAttrDict,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+)
+from xdsl.utils.exceptions import VerifyException
+
+from swkpu.dialects.kpu_types import (
+    BufferType,
+    aligned,
+    buffer_type,
+)
+from swkpu.dialects.nn import IntsAttr
+from swkpu.dialects.weights import WeightAttr
+from swkpu.program.model import Space
+
+
+@irdl_op_definition
+class AllocOp(IRDLOperation):
+    """Memory for the scope it stands in: every iteration of the enclosing loops has its own contents.
+
+    `buffers` (sequential form) asks for that many copies, so that one iteration is filled while another is read.
+    The scheduled form has them as a leading dim of `slots` that wraps around. `group` names the tile group of an L1
+    buffer.
+    """
+
+    name = "kpu.alloc"
+
+    buffers = opt_prop_def(IntegerAttr)
+    slots = opt_prop_def(IntegerAttr)
+    group = opt_prop_def(StringAttr)
+    address = opt_prop_def(IntegerAttr)
+    result = result_def(BufferType)
+
+    irdl_options = (ParsePropInAttrDict(),)
+    assembly_format = "attr-dict `:` type($result)"
+
+    def __init__(
+        self, type: BufferType, buffers: int = 1, group: str | None = None, address: int | None = None, slots: int = 1
+    ):
+        super().__init__(
+            properties={
+                "buffers": IntegerAttr(buffers, i64) if buffers > 1 else None,
+                "slots": IntegerAttr(slots, i64) if slots > 1 else None,
+                "group": StringAttr(group) if group is not None else None,
+                "address": IntegerAttr(address, i64) if address is not None else None,
+            },
+            result_types=[type],
+        )
+
+    @property
+    def buffer_count(self) -> int:
+        return 1 if self.buffers is None else self.buffers.value.data
+
+    @property
+    def slot_count(self) -> int:
+        return 1 if self.slots is None else self.slots.value.data
+
+    @property
+    def total_bytes(self) -> int:
+        """All copies, each a whole number of 16-byte granules."""
+        return self.buffer_count * aligned(buffer_type(self.result).bytes)
+
+    def verify_(self) -> None:
+        if (buffer_type(self.result).memory is Space.L1) != (self.group is not None):
+            raise VerifyException("an l1 buffer, and no other, names the tile group it is in")
+
+
+@irdl_op_definition
+class ConstantOp(IRDLOperation):
+    """A constant that is in DRAM before the program starts. `permuted` packs it as `df.constant` does."""
+
+    name = "kpu.constant"
+
+    value = prop_def(WeightAttr)
+    permuted = opt_prop_def(IntsAttr)
+    address = opt_prop_def(IntegerAttr)
+    result = result_def(BufferType)
+
+    assembly_format = "qualified($value) (`permuted` $permuted^)? (`at` $address^)? attr-dict `:` type($result)"
+
+    def __init__(self, value: WeightAttr, permuted: IntsAttr | None, type: BufferType):
+        super().__init__(properties={"value": value, "permuted": permuted}, result_types=[type])
+
+    def array(self) -> Any:
+        array = self.value.array()
+        return array if self.permuted is None else array.transpose(self.permuted.data)
+
+
+@irdl_op_definition
+class InputOp(IRDLOperation):
+    """A tensor in DRAM that the host writes before a run."""
+
+    name = "kpu.input"
+
+    sym_name = prop_def(StringAttr)
+    address = opt_prop_def(IntegerAttr)
+    result = result_def(BufferType)
+
+    assembly_format = "$sym_name (`at` $address^)? attr-dict `:` type($result)"
+
+    def __init__(self, name: str, type: BufferType):
+        super().__init__(properties={"sym_name": StringAttr(name)}, result_types=[type])
+
+
+@irdl_op_definition
+class OutputOp(IRDLOperation):
+    """A buffer in DRAM that the host reads after a run."""
+
+    name = "kpu.output"
+
+    sym_name = prop_def(StringAttr)
+    value = operand_def(BufferType)
+
+    assembly_format = "$sym_name $value attr-dict `:` type($value)"
+
+    def __init__(self, name: str, value: SSAValue):
+        super().__init__(operands=[value], properties={"sym_name": StringAttr(name)})
+
+
+@irdl_op_definition
+class AliasOp(IRDLOperation):
+    """The same bytes under another shape."""
+
+    name = "kpu.alias"
+
+    source = operand_def(BufferType)
+    result = result_def(BufferType)
+
+    assembly_format = "$source attr-dict `:` type($source) `to` type($result)"
+
+    def __init__(self, source: SSAValue, type: BufferType):
+        super().__init__(operands=[source], result_types=[type])
+
+    def verify_(self) -> None:
+        a, b = buffer_type(self.source), buffer_type(self.result)
+        if a.bytes != b.bytes or a.memory is not b.memory:
+            raise VerifyException(f"{b} does not have the bytes of {a}")
+
+
+def slot_dims(value: SSAValue) -> int:
+    """1 where the buffer has a leading slot dim."""
+    owner = value.owner
+    return int(isinstance(owner, AllocOp) and owner.slot_count > 1)
