@@ -602,7 +602,34 @@ def demo() -> str:
     return session("swkpu demo")
 
 
+README_EXAMPLE = """\
+import torch
+import swkpu
+from swkpu import zoo
+
+model = zoo.build("resnet18")              # or any torch.nn.Module in eval mode
+x = zoo.example_input("resnet18")
+
+exe = swkpu.compile(model, (x,), target="kpu-t64", precision="bf16", name="resnet18")
+y = exe(x)                                 # torch in, torch out; numpy in, numpy out
+print("largest difference to eager fp32:", (y - model(x)).abs().max().item())
+
+report = exe.report                        # a dataclass; print(report) is the table above
+print(report.cycles, "cycles,", round(report.time_us), "us,", round(report.energy_uj), "uJ, bound by", report.bound_by)
+
+exe.save("resnet18.kpu")                   # one file, weights included
+again = swkpu.load("resnet18.kpu")
+print("loaded again, equal bits:", torch.equal(again(x), y))
+"""
+
+
 @part("README.md", "python", slow=True)
+def readme_example() -> str:
+    (workspace() / "quick.py").write_text(README_EXAMPLE)
+    return f"{code(README_EXAMPLE, 'python')}\n\n{code(_run('python quick.py'))}"
+
+
+@part("docs/python.md", "example", slow=True)
 def python_example() -> str:
     source = (EXAMPLES / "compile_resnet18.py").read_text()
     return f"{code(source, 'python')}\n\n{session('python examples/compile_resnet18.py')}"

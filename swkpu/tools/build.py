@@ -38,7 +38,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Imported:
-    """A module of nn ops, and the machine to compile it for. `import_seconds` is from the model's name to the module."""
+    """A module of nn ops and the machine to compile it for. `import_seconds` is from the model's name to the module."""
 
     resolved: ResolvedModel
     module: ModuleOp

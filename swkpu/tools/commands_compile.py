@@ -47,6 +47,7 @@ def add_compile(parser: ArgumentParser) -> None:
 
 def compile_command(args: argparse.Namespace) -> int:
     options = options_of(args)
+    console.check_folders(args.output)
     if args.emit in ("nn", "df", "kpu"):
         return _emit_module(options, args.emit, args.output)
     with console.progress(STEPS) as step:
@@ -117,6 +118,7 @@ def add_estimate(parser: ArgumentParser) -> None:
 
 def estimate_command(args: argparse.Namespace) -> int:
     options = options_of(args)
+    console.check_folders(args.trace, args.json)
     with console.progress(STEPS + 1) as step:
         executable = build(options, step).executable
         step("simulating")

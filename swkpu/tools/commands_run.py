@@ -191,9 +191,8 @@ def show_run(result: Result) -> None:
     report, power = result.report, result.power.power_w
     peak = float(power.max(initial=0.0))
     fits = "within" if report.tdp_excess_w <= 0 else f"{report.tdp_excess_w:.2f} W over"
-    print(
-        f"\npower over time (average {report.average_power_w:.2f} W, {fits} the TDP of {report.tdp_w:g} W; peak {peak:.2f} W)"
-    )
+    average = f"average {report.average_power_w:.2f} W, {fits} the TDP of {report.tdp_w:g} W"
+    print(f"\npower over time ({average}; peak {peak:.2f} W)")
     print("".join(SPARKS[min(int(w / peak * len(SPARKS)), len(SPARKS) - 1)] for w in power[::2]) if peak > 0 else "")
 
 
@@ -206,7 +205,7 @@ def load_program(path: Path, target: str | None, profile: str | None) -> Executa
     except TargetError as error:
         if target is None:
             error.add_note(
-                f"note: {path} was compiled for it; where it is a target of your own, give --target FILE.toml"
+                f"note: {path} was compiled for it; give --target FILE.toml where it is a target of your own"
             )
         raise
     except SwkpuError as error:
@@ -216,6 +215,7 @@ def load_program(path: Path, target: str | None, profile: str | None) -> Executa
 
 
 def run_command(args: argparse.Namespace) -> int:
+    console.check_folders(args.output, args.trace, args.json)
     executable = load_program(args.program, args.target, args.profile)
     result = Run(executable, args.program, args.mode, args.input, args.check).run()
     if args.output is not None:

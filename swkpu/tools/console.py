@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,9 +30,9 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(steps: int | None = None) -> Iterator[Progress]:
-    """A callable that announces the next step: a bar on a terminal's standard error (a spinner where the number of steps
-    is not known), nothing in a pipe."""
+def progress(steps: int | None = None) -> Generator[Progress]:
+    """A callable that announces the next step: a bar on a terminal's standard error (one that only moves, where the
+    number of steps is not known), nothing in a pipe."""
     if not sys.stderr.isatty():
         yield lambda step: None
         return
@@ -97,8 +97,15 @@ def write_json(value: Any, where: str) -> None:
         write_file(Path(where), json_text(value).encode())
 
 
+def check_folders(*paths: Path | str | None) -> None:
+    """Raise InputError, before any long work, where a file cannot be written for want of its folder."""
+    for path in paths:
+        if path is not None and path != "-" and not Path(path).parent.is_dir():
+            raise InputError(f"cannot write {path}: there is no folder {Path(path).parent}")
+
+
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; what is not a regular file, such as /dev/null, is written to. Raises InputError."""
+    """Write a file whole or not at all; what is not a regular file, such as /dev/null, is opened. Raises InputError."""
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from swkpu.tools import commands_compile, commands_list, commands_run, console
+from swkpu.tools import commands_compile as compiling
+from swkpu.tools import commands_list as listing
+from swkpu.tools import commands_run as running
+from swkpu.tools import console
 from swkpu.tools.common import ArgumentParser, UsageError, run_tool
 
 EXAMPLE = """\
@@ -16,9 +20,6 @@ examples:
   swkpu compile resnet18 --target kpu-t64 --precision bf16 -o resnet18.kpu
   swkpu run resnet18.kpu --check resnet18
 """
-
-Command = Callable[[argparse.Namespace], int]
-Arguments = Callable[[ArgumentParser], None]
 
 
 class CommandParser(ArgumentParser):
@@ -30,52 +31,41 @@ class CommandParser(ArgumentParser):
         return super().add_argument(*flags, **options)
 
 
-def _nothing(parser: ArgumentParser) -> None:
-    del parser
+@dataclass(frozen=True)
+class Command:
+    """One command: its line of help, an example, its arguments, and what it does."""
+
+    summary: str
+    example: str
+    add_arguments: Callable[[ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
 
 
-COMMANDS: dict[str, tuple[str, str, Arguments, Command]] = {
-    "demo": (
+COMMANDS = {
+    "demo": Command(
         "resnet18 for kpu-t64 at bf16, end to end: compile, run, compare with PyTorch",
-        commands_compile.DEMO_EXAMPLE,
-        _nothing,
-        commands_compile.demo_command,
+        compiling.DEMO_EXAMPLE,
+        lambda _: None,
+        compiling.demo_command,
     ),
-    "compile": (
-        "compile a model to a program",
-        commands_compile.COMPILE_EXAMPLE,
-        commands_compile.add_compile,
-        commands_compile.compile_command,
+    "compile": Command(
+        "compile a model to a program", compiling.COMPILE_EXAMPLE, compiling.add_compile, compiling.compile_command
     ),
-    "run": (
-        "run a program: outputs, cycles, energy",
-        commands_run.EXAMPLE,
-        commands_run.add_run,
-        commands_run.run_command,
-    ),
-    "estimate": (
+    "run": Command("run a program: outputs, cycles, energy", running.EXAMPLE, running.add_run, running.run_command),
+    "estimate": Command(
         "compile a model and report cycles, energy and memory, without running values",
-        commands_compile.ESTIMATE_EXAMPLE,
-        commands_compile.add_estimate,
-        commands_compile.estimate_command,
+        compiling.ESTIMATE_EXAMPLE,
+        compiling.add_estimate,
+        compiling.estimate_command,
     ),
-    "models": (
-        "list the zoo's models",
-        "example:\n  swkpu models --json",
-        commands_list.add_list,
-        commands_list.models_command,
+    "models": Command(
+        "list the zoo's models", "example:\n  swkpu models --json", listing.add_list, listing.models_command
     ),
-    "targets": (
-        "list the targets",
-        "example:\n  swkpu targets --json",
-        commands_list.add_list,
-        commands_list.targets_command,
+    "targets": Command(
+        "list the targets", "example:\n  swkpu targets --json", listing.add_list, listing.targets_command
     ),
-    "ops": (
-        "list the supported operators",
-        "example:\n  swkpu ops --json",
-        commands_list.add_list,
-        commands_list.ops_command,
+    "ops": Command(
+        "list the supported operators", "example:\n  swkpu ops --json", listing.add_list, listing.ops_command
     ),
 }
 
@@ -83,16 +73,17 @@ COMMANDS: dict[str, tuple[str, str, Arguments, Command]] = {
 def arguments() -> ArgumentParser:
     parser = ArgumentParser("swkpu", "Compiler toolchain and simulator for the Stillwater KPU.", EXAMPLE)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
-    for name, (summary, example, add, _) in COMMANDS.items():
-        description = f"{summary[0].upper()}{summary[1:]}."
-        add(commands.add_parser(name, help=summary, description=description, epilog=example))
+    for name, command in COMMANDS.items():
+        description = f"{command.summary[0].upper()}{command.summary[1:]}."
+        part = commands.add_parser(name, help=command.summary, description=description, epilog=command.example)
+        command.add_arguments(part)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     if args.command is None:
         raise UsageError(f"give a command: {', '.join(COMMANDS)}\nswkpu --help shows how they are used")
-    return COMMANDS[args.command][3](args)
+    return COMMANDS[args.command].run(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

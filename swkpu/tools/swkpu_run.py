@@ -45,6 +45,7 @@ def arguments() -> ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InputError(f"--seed {args.seed}: expected a whole number from 0")
+    console.check_folders(args.output)
     with console.progress() as step:
         step(f"running {args.file}")
         outputs = _run_program(args) if Path(args.file).suffix == ".kpu" else _run_module(args)

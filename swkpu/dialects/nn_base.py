@@ -1,0 +1,121 @@
+"""What all nn ops share: their base class, lists of integers, shapes of windows and broadcasts."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from typing import Any, cast
+
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    TensorType,
+    f32,
+)
+from xdsl.ir import Attribute, Data, SSAValue
+from xdsl.irdl import (
+    IRDLOperation,
+    ParsePropInAttrDict,
+    irdl_attr_definition,
+    traits_def,
+)
+from xdsl.parser import AttrParser
+from xdsl.printer import Printer
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+
+from swkpu.types import is_float
+
+Tensor = TensorType[Any]
+
+
+@irdl_attr_definition
+class IntsAttr(Data[tuple[int, ...]]):
+    """A short list of integers, written `[3, 3]`."""
+
+    name = "nn.ints"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> tuple[int, ...]:
+        return tuple(parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_integer))
+
+    def print_parameter(self, printer: Printer) -> None:
+        with printer.in_square_brackets():
+            printer.print_list(self.data, printer.print_int)
+
+
+def ints(values: Sequence[int]) -> IntsAttr:
+    return IntsAttr(tuple(values))
+
+
+def type_of(value: SSAValue) -> Tensor:
+    """The tensor type of a value that a verifier has checked."""
+    return cast(Tensor, value.type)
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    return type_of(value).get_shape()
+
+
+class NNOp(IRDLOperation, ABC):
+    """Base of the dialect: one result, no side effects, a result type that the operands and attributes imply."""
+
+    traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+
+    def infer(self) -> Tensor:
+        """The result type that operands and attributes imply. Raises VerifyException where they do not fit."""
+        raise NotImplementedError
+
+    def verify_(self) -> None:
+        for value in (*self.operands, *self.results):
+            if not isinstance(value.type, TensorType) or DYNAMIC_INDEX in value.type.get_shape():
+                raise VerifyException(f"expected tensors of static shape, got {value.type}")
+        expected = self.infer()
+        if self.results[0].type != expected:
+            raise VerifyException(f"the operands imply a result of type {expected}, got {self.results[0].type}")
+
+
+def misfit(message: str) -> VerifyException:
+    return VerifyException(message)
+
+
+def accumulator(element: Attribute) -> Attribute:
+    """The type in which values stored as `element` are summed (f32 for floats)."""
+    from swkpu.types import i32
+
+    return f32 if is_float(element) else i32
+
+
+def broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
+    """The shape that PyTorch's broadcasting gives. Raises VerifyException where there is none."""
+    rank = max(len(a), len(b))
+    left, right = (1,) * (rank - len(a)) + tuple(a), (1,) * (rank - len(b)) + tuple(b)
+    out: list[int] = []
+    for x, y in zip(left, right):
+        if x != y and 1 not in (x, y):
+            raise misfit(f"shapes {tuple(a)} and {tuple(b)} do not broadcast: {x} against {y}")
+        out.append(y if x == 1 else x)
+    return tuple(out)
+
+
+def window_extent(
+    size: int, kernel: int, stride: int, before: int, after: int, dilation: int, ceil: bool = False
+) -> int:
+    """How many windows fit: floor or ceil of (size + padding - dilation * (kernel - 1) - 1) / stride, plus one.
+
+    With `ceil`, a window that would start in the padding after the input is dropped, as PyTorch does.
+    """
+    room = size + before + after - dilation * (kernel - 1) - 1
+    count = (-(-room // stride) if ceil else room // stride) + 1
+    if ceil and (count - 1) * stride >= size + before:
+        count -= 1
+    return count
+
+
+def check_window(stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> None:
+    if len(stride) != 2 or min(stride) < 1:
+        raise misfit(f"stride must be two positive integers, got {list(stride)}")
+    if len(padding) != 4 or min(padding) < 0:
+        raise misfit(f"padding must be [top, bottom, left, right], not negative, got {list(padding)}")
+    if len(dilation) != 2 or min(dilation) < 1:
+        raise misfit(f"dilation must be two positive integers, got {list(dilation)}")
