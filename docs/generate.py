@@ -96,9 +96,9 @@ def session(*commands: str, head: int | None = None) -> str:
     return code("\n".join(shown(command, _run(command), head) for command in commands), "console")
 
 
-def quick_session(*commands: str, head: int | None = None) -> str:
-    """A session of our tools, whose `main` is called in this process, which is quicker."""
-    return code("\n".join(shown(command, _run_in_process(command), head) for command in commands), "console")
+def quick_session(*commands: str, head: int | None = None, fails: bool = False) -> str:
+    """A session of our tools, whose `main` is called in this process, which is quicker. All succeed, or all fail."""
+    return code("\n".join(shown(command, _run_in_process(command, fails), head) for command in commands), "console")
 
 
 def shown(command: str, output: str, head: int | None) -> str:
@@ -121,12 +121,12 @@ def _run(command: str) -> str:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     )
-    if done.returncode > 1:
+    if done.returncode != 0:
         raise RuntimeError(f"{command}: exit code {done.returncode}\n{done.stdout}")
     return done.stdout
 
 
-def _run_in_process(command: str) -> str:
+def _run_in_process(command: str, fails: bool = False) -> str:
     tool, *arguments = shlex.split(command)
     main = importlib.import_module(f"swkpu.tools.{tool.replace('-', '_')}").main
     out = StringIO()
@@ -135,12 +135,14 @@ def _run_in_process(command: str) -> str:
     os.environ["COLUMNS"] = WIDTH
     try:
         with redirect_stdout(out), redirect_stderr(out):
-            main(arguments)
+            status = main(arguments)
     finally:
         os.chdir(here)
         os.environ.pop("COLUMNS")
         if width is not None:
             os.environ["COLUMNS"] = width
+    if (status != 0) != fails:
+        raise RuntimeError(f"{command}: exit code {status}\n{out.getvalue()}")
     return out.getvalue()
 
 
@@ -284,7 +286,8 @@ def without_types(text: str) -> str:
     """kpu ops without the buffer types at the ends of lines (but those of allocs) and without the mapping once more."""
     keep = ("kpu.alloc", "kpu.constant")
     lines = [line if any(k in line for k in keep) else TYPES.sub("", line) for line in text.splitlines()]
-    return MAPPING.sub("mapping = ...", "\n".join(lines))
+    text = re.sub(r'source = "[^"]*(resnet\.py:\d+)"', r'source = "swkpu/zoo/\1"', "\n".join(lines))
+    return MAPPING.sub("mapping = ...", text)
 
 
 def sequential(module: ModuleOp) -> str:
@@ -543,6 +546,64 @@ def hand_error() -> str:
     raise RuntimeError("expected a MappingError")
 
 
+# ---- what the checks find ------------------------------------------------------------------------------------------
+
+
+@cache
+def program_without(field: str, mnemonic: str) -> Any:
+    """The hand-mapped example with the first acquire, or all releases, of a command removed."""
+    from swkpu.emit import emit
+    from swkpu.io import make_context, parse_file
+    from swkpu.passes.pipeline import parse_pipeline
+    from swkpu.target import load_target
+
+    context = make_context()
+    module = parse_file(EXAMPLES / "hand_mapping.mlir", context)
+    for step in parse_pipeline("convert-df-to-kpu,kpu-assign-memory,kpu-schedule"):
+        step.apply(context, module)
+    program = emit(module, load_target(TARGET))
+    streams: list[Any] = []
+    for stream in program.streams:
+        changed: list[Any] = []
+        for c in stream.commands:
+            kept = c.acquire[1:] if field == "acquire" else ()
+            changed.append(dataclasses.replace(c, **{field: kept}) if c.mnemonic == mnemonic else c)
+        streams.append(dataclasses.replace(stream, commands=tuple(changed)))
+    return dataclasses.replace(program, streams=tuple(streams))
+
+
+@part("docs/schedule.md", "race")
+def race() -> str:
+    from swkpu.errors import ProgramError
+    from swkpu.program.races import check_races
+
+    messages: list[str] = []
+    for field in ("acquire", "release"):
+        try:
+            check_races(program_without(field, "exec"))
+        except ProgramError as error:
+            messages.append(str(error))
+    return code("\n".join(messages))
+
+
+@part("docs/simulator.md", "clobber")
+def clobber() -> str:
+    import numpy as np
+
+    from swkpu.errors import SimulationError
+    from swkpu.sim.functional import run_program
+    from swkpu.target import load_target
+    from swkpu.types import numpy_dtype
+
+    program = program_without("acquire", "store")
+    inputs = {s.name: np.zeros(s.shape, numpy_dtype(s.dtype)) for s in program.inputs}
+    try:
+        run_program(program, load_target(TARGET), inputs)
+    except SimulationError as error:
+        return code(str(error))
+    raise RuntimeError("expected a SimulationError")
+
+
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 
@@ -591,7 +652,8 @@ def target_error() -> str:
     (workspace() / "narrow.toml").write_text(
         text.replace("l1_read_bytes_per_cycle = 96", "l1_read_bytes_per_cycle = 32")
     )
-    return quick_session("swkpu estimate resnet18 --target typo.toml", "swkpu estimate resnet18 --target narrow.toml")
+    commands = [f"swkpu estimate resnet18 --target {name}.toml" for name in ("typo", "narrow")]
+    return quick_session(*commands, fails=True)
 
 
 # ---- examples and tools --------------------------------------------------------------------------------------------
@@ -695,7 +757,10 @@ def cli_errors() -> str:
     text = (EXAMPLES / "hand_mapping.mlir").read_text()
     (workspace() / "wrong.mlir").write_text(text.replace("%w[n, k]", "%w[n, j]"))
     return quick_session(
-        "swkpu-opt wrong.mlir", "swkpu compile resnet19", "swkpu-opt examples/hand_mapping.mlir -p df-fuze"
+        "swkpu-opt wrong.mlir",
+        "swkpu compile resnet19",
+        "swkpu-opt examples/hand_mapping.mlir -p df-fuze",
+        fails=True,
     )
 
 
@@ -715,6 +780,18 @@ def numerics_check() -> str:
         top1 = "matches" if check["top1_match"] else "differs"
         rows.append((model, target, precision, f"{check['sqnr_db']:.1f} dB", f"{check['max_rel_diff']:.2g}", top1))
     return table(("model", "target", "precision", "SQNR", "max rel", "top-1"), rows)
+
+
+@part("docs/simulator.md", "report")
+def report_keys() -> str:
+    """The keys of a report, of a layer and of a check, in order."""
+    from swkpu.report.report import Check, LayerReport, Report
+
+    rows = [
+        (title, ", ".join(f"`{f.name}`" for f in dataclasses.fields(cls)))
+        for title, cls in (("report", Report), ("`layers[]`", LayerReport), ("`check`", Check))
+    ]
+    return table(("object", "keys"), rows)
 
 
 # ---- pages ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, i64
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from swkpu.emit import emit
@@ -46,7 +46,6 @@ def compile_module(
     `target` is the name or path that `machine` was loaded from. Raises SwkpuError.
     """
     check_precision(machine, precision)
-    module.attributes["nn.precision"] = StringAttr(precision)
     ctx = Context()
     for step in default_pipeline(target, machine.profile.name, precision, until):  # pyright: ignore[reportArgumentType]
         step.apply(ctx, module)
@@ -58,21 +57,6 @@ def compile_module(
 def program_of(module: ModuleOp, machine: Machine) -> Program:
     """The binary program of a module at the end of the pipeline."""
     return emit(module, machine)
-
-
-def describe(module: ModuleOp, model: str, batch: int) -> None:
-    """Record on the module what reports call it."""
-    module.attributes["nn.model"] = StringAttr(model)
-    module.attributes["nn.batch"] = IntegerAttr(batch, i64)
-
-
-def batch_of(example_inputs: tuple[Any, ...]) -> int:
-    """The first dim of the first input that has one."""
-    for value in example_inputs:
-        shape = getattr(value, "shape", ())
-        if len(shape) > 0:
-            return int(shape[0])
-    return 1
 
 
 def compile(
@@ -88,10 +72,12 @@ def compile(
     """Compile a model for a target.
 
     model           an nn.Module, an exported program, or what the command line takes: a zoo name, a `.pt2` file,
-    `package.module:callable` example_inputs  the tensors of one call; they fix the shapes. Not needed where the model
-    brings its own target          a built-in target's name, or the path of a target file precision       fp32, bf16
-    or fp16; the default is the first of bf16, fp16, fp32 that the target has profile         one of the target's
-    power profiles calibration     data for int8 and int4, which this version does not compile yet
+                    `package.module:callable`
+    example_inputs  the tensors of one call; they fix the shapes. Not needed where the model brings its own
+    target          a built-in target's name, or the path of a target file
+    precision       fp32, bf16 or fp16; the default is the first of bf16, fp16, fp32 that the target has
+    profile         one of the target's power profiles
+    calibration     data for int8 and int4, which this version does not compile: anything but None is an error
 
     Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, MappingError or MemoryError.
     """
@@ -104,21 +90,18 @@ def compile(
     machine = load_target(target, profile)
     precision = precision or default_precision(machine)
     check_precision(machine, precision)
+    if calibration is not None:
+        raise ModelError("calibration is for int8 and int4; this version compiles fp32, bf16 and fp16")
     if isinstance(model, str):
         resolved = resolve_model(model)
-        exported, inputs = resolved.exported(), resolved.example_inputs
-        name = name or resolved.name
+        exported, default_name = resolved.exported(), resolved.name
     elif isinstance(model, nn.Module):
         if example_inputs is None:
             raise ModelError("example_inputs are needed to compile an nn.Module: a tuple of the tensors of one call")
-        inputs = example_inputs
-        exported = capture(model, inputs)
-        name = name or type(model).__name__
+        exported, default_name = capture(model, example_inputs), type(model).__name__
     else:
-        exported, inputs = model, example_inputs or (model.example_inputs or ((), {}))[0]
-        name = name or "model"
-    module = import_program(exported, name)
-    describe(module, name, batch_of(inputs))
+        exported, default_name = model, "model"
+    module = import_program(exported, name or default_name)
     compile_module(module, machine, target, precision)
     program = program_of(module, machine)
     return Executable(program, machine, time.perf_counter() - start)

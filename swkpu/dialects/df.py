@@ -51,6 +51,7 @@ from swkpu.affine import Linear, linear, parse_map, print_map
 from swkpu.dialects.mapping import MappingAttr
 from swkpu.dialects.nn import IntsAttr, Tensor, accumulator, ints, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
+from swkpu.types import dtype_of, numpy_dtype
 
 COMBINERS = {"none": 0, "mac": 2, "add": 1, "max": 1, "min": 1}
 """Combiner and the number of inputs it reads."""
@@ -433,6 +434,16 @@ class YieldOp(IRDLOperation):
         super().__init__(operands=[value])
 
 
+def stored_array(value: WeightAttr, permuted: IntsAttr | None, shape: tuple[int, ...], element: Attribute) -> Any:
+    """A constant in its declared dim order (a view). Raises IRError where the weight is not what was declared."""
+    dtype = numpy_dtype(dtype_of(element))
+    if permuted is None:
+        return value.array_for(shape, dtype)
+    order = permuted.data
+    stored = tuple(shape[order.index(d)] for d in range(len(shape)))
+    return value.array_for(stored, dtype).transpose(order)
+
+
 @irdl_op_definition
 class ConstantOp(IRDLOperation):
     """A constant tensor. With `permuted`, dim i is dim `permuted[i]` of the stored tensor: emission packs it once."""
@@ -453,8 +464,7 @@ class ConstantOp(IRDLOperation):
 
     def array(self) -> Any:
         """The tensor as a numpy array in the result's dim order (a view)."""
-        array = self.value.array()
-        return array if self.permuted is None else array.transpose(self.permuted.data)
+        return stored_array(self.value, self.permuted, shape_of(self.result), type_of(self.result).element_type)
 
     def verify_(self) -> None:
         if self.permuted is not None and sorted(self.permuted.data) != list(range(len(shape_of(self.result)))):

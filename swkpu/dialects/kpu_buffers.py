@@ -21,6 +21,7 @@ from xdsl.irdl import (
 )
 from xdsl.utils.exceptions import VerifyException
 
+from swkpu.dialects.df import stored_array
 from swkpu.dialects.kpu_types import (
     BufferType,
     aligned,
@@ -45,7 +46,7 @@ class AllocOp(IRDLOperation):
     buffers = opt_prop_def(IntegerAttr)
     slots = opt_prop_def(IntegerAttr)
     group = opt_prop_def(StringAttr)
-    address = opt_prop_def(IntegerAttr)
+    address = opt_prop_def(IntegerAttr.constr(type=i64))
     result = result_def(BufferType)
 
     irdl_options = (ParsePropInAttrDict(),)
@@ -90,7 +91,7 @@ class ConstantOp(IRDLOperation):
 
     value = prop_def(WeightAttr)
     permuted = opt_prop_def(IntsAttr)
-    address = opt_prop_def(IntegerAttr)
+    address = opt_prop_def(IntegerAttr.constr(type=i64))
     result = result_def(BufferType)
 
     assembly_format = "qualified($value) (`permuted` $permuted^)? (`at` $address^)? attr-dict `:` type($result)"
@@ -99,8 +100,8 @@ class ConstantOp(IRDLOperation):
         super().__init__(properties={"value": value, "permuted": permuted}, result_types=[type])
 
     def array(self) -> Any:
-        array = self.value.array()
-        return array if self.permuted is None else array.transpose(self.permuted.data)
+        type_ = buffer_type(self.result)
+        return stored_array(self.value, self.permuted, type_.extents, type_.element)
 
 
 @irdl_op_definition
@@ -110,7 +111,7 @@ class InputOp(IRDLOperation):
     name = "kpu.input"
 
     sym_name = prop_def(StringAttr)
-    address = opt_prop_def(IntegerAttr)
+    address = opt_prop_def(IntegerAttr.constr(type=i64))
     result = result_def(BufferType)
 
     assembly_format = "$sym_name (`at` $address^)? attr-dict `:` type($result)"

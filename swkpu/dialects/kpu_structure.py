@@ -7,6 +7,7 @@ from typing import cast
 
 from xdsl.dialects.builtin import (
     DictionaryAttr,
+    IntAttr,
     IntegerAttr,
     StringAttr,
     i64,
@@ -66,10 +67,40 @@ class LayerOp(IRDLOperation):
     body = region_def("single_block")
 
     traits = traits_def(NoTerminator())
-    assembly_format = "$sym_name `info` $info $body attr-dict"
 
     def __init__(self, name: str, info: dict[str, Attribute], body: Region):
         super().__init__(properties={"sym_name": StringAttr(name), "info": DictionaryAttr(info)}, regions=[body])
+
+    @classmethod
+    def parse(cls, parser: Parser) -> LayerOp:
+        name = parser.parse_str_literal()
+        parser.parse_keyword("info")
+        info = parser.parse_optional_attr_dict()
+        return LayerOp(name, info, parse_body(parser))
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        printer.print_string_literal(self.sym_name.data)
+        printer.print_string(" info ")
+        printer.print_attr_dict(self.info.data)
+        printer.print_string(" ")
+        print_body(printer, self.body)
+
+
+def parse_body(parser: Parser) -> Region:
+    """A region of one block, which may be empty."""
+    region = parser.parse_region()
+    if not region.blocks:
+        region.add_block(Block())
+    return region
+
+
+def print_body(printer: Printer, region: Region) -> None:
+    """A region of one block; an empty one as `{}`."""
+    if region.block.is_empty:
+        printer.print_string("{\n}")
+    else:
+        printer.print_region(region)
 
 
 def parse_schedule(parser: Parser) -> dict[str, Attribute]:
@@ -126,6 +157,7 @@ class ForOp(CommandOp):
     name = "kpu.for"
 
     count = prop_def(IntegerAttr)
+    counter = opt_prop_def(IntAttr)
     body = region_def("single_block")
 
     traits = traits_def(NoTerminator())
@@ -141,28 +173,28 @@ class ForOp(CommandOp):
 
     @classmethod
     def parse(cls, parser: Parser) -> ForOp:
-        parser.parse_keyword_in(COORDINATES[:MAX_LOOPS])
+        name = parser.parse_keyword_in(COORDINATES[:MAX_LOOPS])
         parser.parse_punctuation("=")
-        op = ForOp(parser.parse_integer(allow_negative=False))
-        op.properties |= parse_schedule(parser)
-        region = parser.parse_region()
-        if not region.blocks:
-            region.add_block(Block())
-        op.detach_region(0)
-        op.add_region(region)
+        count = parser.parse_integer(allow_negative=False)
+        scheduled = parse_schedule(parser)
+        op = ForOp(count, parse_body(parser))
+        op.properties |= {"counter": IntAttr(COORDINATES.index(name)), **scheduled}
         return op
 
     def print(self, printer: Printer) -> None:
         printer.print_string(f" i{min(depth_of(self), MAX_LOOPS)} = {self.trips}")
         self.print_schedule(printer)
         printer.print_string(" ")
-        printer.print_region(self.body)
+        print_body(printer, self.body)
 
     def verify_(self) -> None:
         if self.trips < 1:
             raise VerifyException(f"a loop runs at least once, got a trip count of {self.trips}")
-        if depth_of(self) >= MAX_LOOPS:
+        depth = depth_of(self)
+        if depth >= MAX_LOOPS:
             raise VerifyException(f"loops nest at most {MAX_LOOPS} deep")
+        if self.counter is not None and self.counter.data != depth:
+            raise VerifyException(f"the counter of a loop at depth {depth} is i{depth}, got i{self.counter.data}")
 
 
 @irdl_op_definition
@@ -176,10 +208,24 @@ class StreamOp(IRDLOperation):
     body = region_def("single_block")
 
     traits = traits_def(NoTerminator())
-    assembly_format = "$engine (`group` $group^)? $body attr-dict"
 
     def __init__(self, engine: str, group: str | None, body: Region):
         super().__init__(
             properties={"engine": StringAttr(engine), "group": None if group is None else StringAttr(group)},
             regions=[body],
         )
+
+    @classmethod
+    def parse(cls, parser: Parser) -> StreamOp:
+        engine = parser.parse_str_literal()
+        group = parser.parse_str_literal() if parser.parse_optional_keyword("group") is not None else None
+        return StreamOp(engine, group, parse_body(parser))
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        printer.print_string_literal(self.engine.data)
+        if self.group is not None:
+            printer.print_string(" group ")
+            printer.print_string_literal(self.group.data)
+        printer.print_string(" ")
+        print_body(printer, self.body)

@@ -161,8 +161,10 @@ def _parse_part(parser: AttrParser) -> Part:
             parser.parse_punctuation("=")
             match key:
                 case "share":
-                    lo, hi = _parse_tuple(parser, parser.parse_integer)
-                    fields[key] = (lo, hi)
+                    share = _parse_tuple(parser, parser.parse_integer)
+                    if len(share) != 2:
+                        parser.raise_error("a share is a range [first, one past the last]", pos, parser.pos)
+                    fields[key] = share
                 case "space" | "l1":
                     fields[key] = _parse_sizes(parser)
                 case "order" | "rows" | "cols":

@@ -69,6 +69,16 @@ class WeightAttr(Data[WeightRef]):
             )
         return array
 
+    def array_for(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """The tensor, which must have this shape and type. Raises IRError."""
+        array = self.array()
+        if array.shape != shape or array.dtype != dtype:
+            raise IRError(
+                f'weight "{self.data.key}" is {array.dtype.name} of shape {array.shape}, '
+                f"but the IR declares {dtype.name} of shape {shape}"
+            )
+        return array
+
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> WeightRef:
         with parser.in_angle_brackets():

@@ -23,7 +23,15 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 from torch.utils import _pytree as pytree
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr, UnrealizedConversionCastOp, f32
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    IntegerAttr,
+    ModuleOp,
+    StringAttr,
+    UnrealizedConversionCastOp,
+    f32,
+    i64,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint
@@ -41,6 +49,8 @@ from swkpu.types import tensor_type, to_numpy
 
 INPUT_NAMES = "nn.input_names"
 OUTPUT_TREE = "nn.output_tree"
+MODEL = "nn.model"
+BATCH = "nn.batch"
 _CONTROL_FLOW = ("cond", "while_loop", "scan", "map_impl", "associative_scan")
 
 
@@ -52,9 +62,10 @@ def import_model(model: torch_nn.Module, example_inputs: tuple[Any, ...], name: 
 def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
     """`builtin.module @name { func.func @main(inputs) -> outputs }` of nn ops.
 
-    The module's `nn.input_names` lists the inputs; `nn.output_tree` is the structure of the results, as
-    `torch.utils._pytree.treespec_dumps` writes it (absent where it cannot). Parameters and buffers become constants
-    named by their state_dict keys. Raises UnsupportedOpError, which lists all that is unsupported, or ModelError.
+    The module's `nn.model` and `nn.batch` are for reports; `nn.input_names` lists the inputs; `nn.output_tree` is the
+    structure of the results, as `torch.utils._pytree.treespec_dumps` writes it (absent where it cannot). Parameters
+    and buffers become constants named by their state_dict keys. Raises UnsupportedOpError, which lists all that is
+    unsupported, or ModelError.
     """
     _check_static(ep)
     with torch.no_grad(), quiet():
@@ -158,12 +169,23 @@ class _Import:
         outputs = self.outputs()
         self.builder.insert(ReturnOp(*outputs))
         types = ([a.type for a in self.block.args], [v.type for v in outputs])
-        attributes: dict[str, Attribute] = {INPUT_NAMES: ArrayAttr([StringAttr(n) for n in names])}
+        attributes: dict[str, Attribute] = {
+            INPUT_NAMES: ArrayAttr([StringAttr(n) for n in names]),
+            MODEL: StringAttr(self.name),
+            BATCH: IntegerAttr(self.batch(), i64),
+        }
         if (tree := _output_tree(self.ep)) is not None:
             attributes[OUTPUT_TREE] = StringAttr(tree)
         module = ModuleOp([FuncOp("main", types, Region(self.block))], attributes, StringAttr(self.name))
         module.verify()
         return module
+
+    def batch(self) -> int:
+        """The first dim of the first input that has one, else 1."""
+        for arg in self.block.args:
+            if len(shape_of(arg)) > 0:
+                return shape_of(arg)[0]
+        return 1
 
     # ---- inputs and weights ----
 

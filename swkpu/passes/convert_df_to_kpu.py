@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, prod
 
 from xdsl.builder import Builder
@@ -23,11 +23,12 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from swkpu.affine import Linear, linear_map, map_of
 from swkpu.dialects import df, kpu
 from swkpu.dialects.df import RecurrenceOp
-from swkpu.dialects.kpu import T0, BufferType, TilesAttr, buffer_type
+from swkpu.dialects.kpu import BufferType, TilesAttr, buffer_type
 from swkpu.dialects.location import layer_name, source_of
 from swkpu.dialects.mapping import Mapping, Part
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import IRError, MappingError
+from swkpu.mapping.geometry import PartGeometry, layer_geometry
 from swkpu.mapping.problem import axis_step, local_access
 from swkpu.mapping.residency import bytes_of, root
 from swkpu.program.model import Space
@@ -38,23 +39,6 @@ from swkpu.types import dtype_of, rate_key
 def row_major(shape: Sequence[int]) -> list[Linear]:
     """The origin of a block."""
     return [Linear(0) for _ in shape]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A spatially and temporally split dim within one part: `tiles` blocks of `pieces` pieces of `size` points."""
-
-    dim: int
-    offset: int
-    extent: int
-    tiles: int
-    pieces: int
-    size: int
-    tile_coordinate: int | None
-
-    @property
-    def covered(self) -> int:
-        return self.tiles * self.pieces * self.size
 
 
 @dataclass
@@ -74,15 +58,13 @@ class Streamed:
     start: list[Linear]
 
 
-@dataclass
 class PartState:
-    """A part while its code is made: its axes, its tiles, and the L1 blocks that are in scope."""
+    """A part while its code is made: its geometry, and the L1 blocks that are in scope."""
 
-    part: Part
-    axes: list[Axis]
-    tiles: TilesAttr
-    loops: list[Axis]
-    blocks: dict[int, SSAValue] = field(default_factory=dict[int, SSAValue])
+    def __init__(self, geometry: PartGeometry):
+        self.part, self.axes, self.loops = geometry.part, geometry.axes, geometry.loops
+        self.tiles = TilesAttr.of(geometry.part.group, 0, *geometry.tiles)
+        self.blocks: dict[int, SSAValue] = {}
 
 
 class LayerLowering:
@@ -95,74 +77,10 @@ class LayerLowering:
         self.maps = [linear_map(m.data) for m in op.maps.data]
         self.values = list(op.operands)
         self.streamed: dict[int, Streamed] = {}
-        self.l2 = [(self._dim(name), size) for name, size in mapping.l2]
-        self.l2_size = dict(self.l2)
-        self.l2_loops = [(d, s) for d, s in self.l2 if ceil(self.extents[d] / s) > 1]
-        self._check_nest()
-        self.parts = [self._part(p) for p in mapping.parts]
+        geometry = layer_geometry(op, mapping, program.machine)
+        self.l2_size, self.l2_loops = geometry.l2_size, geometry.l2_loops
+        self.parts = [PartState(p) for p in geometry.parts]
         self.result_space = buffer_type(buffers[op.result]).memory
-
-    # -- the mapping, checked --
-
-    def _fail(self, message: str) -> MappingError:
-        where = f" ({source_of(self.op)})" if source_of(self.op) else ""
-        return MappingError(f"mapping of '{layer_name(self.op)}'{where}: {message}")
-
-    def _dim(self, name: str) -> int:
-        if name not in self.domain.names:
-            raise self._fail(f"'{name}' is not a dim of the domain {self.domain}")
-        return self.domain.index(name)
-
-    def _check_nest(self) -> None:
-        for d, _ in self.l2:
-            if d >= self.domain.parallel:
-                raise self._fail(f"reduction dim '{self.domain.names[d]}' cannot be tiled in L2; use l1")
-
-    def _part(self, part: Part) -> PartState:
-        group = self.program.group(part.group)
-        if group is None:
-            raise self._fail(f"target {self.program.machine.name} has no tile group '{part.group}'")
-        if part.tiles > group.count or len(part.space) > 2:
-            raise self._fail(
-                f"{part.tiles} tiles over {len(part.space)} dims; '{part.group}' has {group.count}, over at most 2 dims"
-            )
-        space = {self._dim(n): (t, T0 + i) for i, (n, t) in enumerate(part.space)}
-        sizes = {self._dim(n): s for n, s in part.l1}
-        split = None if self.mapping.split is None else self._dim(self.mapping.split)
-        axes: list[Axis] = []
-        for d, full in enumerate(self.extents):
-            extent, offset = self.l2_size.get(d, full), 0
-            if d == split and part.share is not None:
-                low, high = part.share
-                if not 0 <= low < high <= extent:
-                    raise self._fail(
-                        f"share [{low}, {high}] is not within the {extent} points of '{self.mapping.split}'"
-                    )
-                extent, offset = high - low, low
-            tiles, coordinate = space.get(d, (1, None))
-            size = min(sizes.get(d, ceil(extent / tiles)), extent)
-            axis = Axis(d, offset, extent, tiles, ceil(extent / (tiles * size)), size, coordinate)
-            exact = d in self.l2_size or d >= self.domain.parallel
-            if (exact and axis.covered != extent and ceil(full / self.l2_size.get(d, full)) > 1) or (
-                d >= self.domain.parallel and axis.covered != extent
-            ):
-                raise self._fail(
-                    f"{tiles} tiles of {axis.pieces} pieces of {size} do not divide the {extent} points of "
-                    f"'{self.domain.names[d]}' exactly"
-                )
-            axes.append(axis)
-        order = [self._dim(n) for n in part.order]
-        loops = [axes[d] for d in order if axes[d].pieces > 1]
-        missing = [self.domain.names[a.dim] for a in axes if a.pieces > 1 and a.dim not in order]
-        if missing:
-            raise self._fail(f"dims {', '.join(missing)} are cut into pieces but not in `order`")
-        kinds = [a.dim >= self.domain.parallel for a in loops]
-        if kinds != sorted(kinds):
-            raise self._fail("reduction dims come last in `order`: an accumulator holds one block of results")
-        if len(loops) + len(self.l2_loops) > kpu.MAX_LOOPS:
-            raise self._fail(f"{len(loops) + len(self.l2_loops)} loops; the machine nests {kpu.MAX_LOOPS}")
-        counts = [space_tiles for _, space_tiles in part.space] + [1, 1]
-        return PartState(part, axes, TilesAttr.of(part.group, 0, counts[0], counts[1]), loops)
 
     # -- geometry --
 
@@ -182,7 +100,7 @@ class LayerLowering:
         for e in self.maps[operand]:
             local = local_access(e, self.domain)
             if any(c < 0 for _, c in local.terms):
-                raise self._fail("an access that runs backwards has no block form")
+                raise IRError(f"'{layer_name(self.op)}': an access that runs backwards has no block form")
             out.append(local.span(sizes))
         return out
 
@@ -412,9 +330,6 @@ class ProgramLowering:
         self.fabrics: dict[object, str] = {}
         self.names: dict[str, int] = {}
         self.output_of: dict[SSAValue, str] = {}
-
-    def group(self, kind: str):
-        return next((g for g in self.machine.tile_groups if g.kind == kind), None)
 
     def run(self) -> kpu.ProgramOp:
         ops = list(self.func.body.block.ops)

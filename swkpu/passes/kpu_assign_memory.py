@@ -18,7 +18,7 @@ from xdsl.passes import ModulePass
 
 from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, aligned, buffer_type
-from swkpu.errors import MemoryError
+from swkpu.errors import IRError, MemoryError
 from swkpu.mapping.packing import Placed, Request, pack, peak, place
 from swkpu.program.model import Space
 from swkpu.target import Machine, load_target
@@ -42,6 +42,12 @@ class _Life:
 
 def _set_address(op: Operation, address: int) -> None:
     op.properties["address"] = IntegerAttr(address, i64)
+
+
+def check_target(program: kpu.ProgramOp, machine: Machine) -> None:
+    """Raises IRError where a program was lowered for another target."""
+    if program.target.data != machine.name:
+        raise IRError(f"the program was lowered for target {program.target.data}, not {machine.name}")
 
 
 def assign_dram(program: kpu.ProgramOp, machine: Machine) -> int:
@@ -133,6 +139,7 @@ class KpuAssignMemoryPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = load_target(self.target, self.profile)
         for program in [o for o in op.walk() if isinstance(o, kpu.ProgramOp)]:
+            check_target(program, machine)
             layers = [o for o in program.body.block.ops if isinstance(o, kpu.LayerOp)]
             peaks = {
                 "peak_dram_bytes": assign_dram(program, machine),

@@ -32,7 +32,7 @@ from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, BufferType, CommandOp, ForOp, buffer_type, coordinate_map
 from swkpu.dialects.nn import ints
 from swkpu.errors import IRError, MappingError
-from swkpu.passes.kpu_assign_memory import storage
+from swkpu.passes.kpu_assign_memory import check_target, storage
 from swkpu.program.model import MAX_SEMAPHORE_OPS, Space
 from swkpu.target import load_target
 
@@ -452,4 +452,5 @@ class KpuSchedulePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = load_target(self.target, self.profile)
         for program in [o for o in op.walk() if isinstance(o, kpu.ProgramOp)]:
+            check_target(program, machine)
             schedule(program, machine.queues.semaphores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import FunctionType, LocationAttr, ModuleOp, TensorType, bf16, f16, f32
+from xdsl.dialects.builtin import FunctionType, LocationAttr, ModuleOp, StringAttr, TensorType, bf16, f16, f32
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.passes import ModulePass
@@ -37,6 +37,7 @@ class NnQuantizePass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         storage = storage_type(self.precision)
+        op.attributes["nn.precision"] = StringAttr(self.precision)
         if storage is None:
             return
         fold_constants(op)

@@ -22,7 +22,8 @@ T = TypeVar("T")
 class Check:
     """How far the outputs are from the model's own. `max_rel_diff` is against max abs of the reference.
 
-    `sqnr_db` is infinite (in JSON null) when there is no noise, `top1_match` None when there are no classes to compare.
+    `sqnr_db` is None (or infinite) when there is no noise, `top1_match` is when there are no classes to compare.
+    Infinite differences are null in JSON.
     """
 
     max_abs_diff: float

@@ -77,8 +77,7 @@ def _totals(report: Report) -> list[tuple[str, str]]:
     ]
     if report.check is not None:
         check = report.check
-        noisy = check.sqnr_db is not None and math.isfinite(check.sqnr_db)
-        sqnr = f"{check.sqnr_db:.1f} dB" if noisy else "no noise"
+        sqnr = "no noise" if check.sqnr_db in (None, math.inf) else f"{check.sqnr_db:.1f} dB"
         top1 = "" if check.top1_match is None else f", top-1 {'matches' if check.top1_match else 'differs'}"
         rows.append(("check", f"max abs {check.max_abs_diff:.3g}, max rel {check.max_rel_diff:.3g}, SQNR {sqnr}{top1}"))
     seconds = [

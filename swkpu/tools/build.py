@@ -94,7 +94,7 @@ def options_of(args: argparse.Namespace) -> Options:
 
 def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     """Raises SwkpuError, for a wrong target or precision before the model is looked at."""
-    from swkpu.compiler import batch_of, check_precision, default_precision, describe
+    from swkpu.compiler import check_precision, default_precision
     from swkpu.target import load_target
 
     machine = load_target(options.target, options.profile)
@@ -114,7 +114,6 @@ def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     exported = resolved.exported()
     step("importing")
     module = import_program(exported, resolved.name)
-    describe(module, resolved.name, batch_of(resolved.example_inputs))
     return Imported(resolved, module, machine, precision, time.perf_counter() - start)
 
 

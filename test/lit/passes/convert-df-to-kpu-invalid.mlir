@@ -10,7 +10,7 @@ func.func @unmapped(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64
 
 // -----
 
-// CHECK: mapping of 'y': 'z' is not a dim of the domain (m = 64, n = 16 | k = 32)
+// CHECK: mapping of 'y': `space` names 'z', which is not a dim of the domain (m = 64, n = 16 | k = 32)
 func.func @unknown_dim(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
   %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
     epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
@@ -21,7 +21,7 @@ func.func @unknown_dim(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor
 
 // -----
 
-// CHECK: mapping of 'y': reduction dim 'k' cannot be tiled in L2; use l1
+// CHECK: mapping of 'y': `l2` names reduction dim 'k'; it takes parallel dims
 func.func @reduction_in_l2(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
   %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
     epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
@@ -32,7 +32,7 @@ func.func @reduction_in_l2(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> te
 
 // -----
 
-// CHECK: mapping of 'y': target kpu-t64 has no tile group 'fp64'
+// CHECK: mapping of 'y': target kpu-t64 has no tile group 'fp64'; it has int8, bf16, matrix
 func.func @unknown_group(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
   %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
     epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
@@ -54,7 +54,7 @@ func.func @too_many_tiles(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> ten
 
 // -----
 
-// CHECK: mapping of 'y': 8 tiles over 3 dims; 'bf16' has 13, over at most 2 dims
+// CHECK: mapping of 'y': `space` names reduction dim 'k'; it takes parallel dims
 func.func @too_many_space_dims(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
   %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
     epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
@@ -65,7 +65,7 @@ func.func @too_many_space_dims(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -
 
 // -----
 
-// CHECK: mapping of 'y': share [0, 65] is not within the 64 points of 'm'
+// CHECK: mapping of 'y': the shares of 'm' cover 65 points, but an L2 tile has 64
 func.func @share(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
   %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
     epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
@@ -109,7 +109,7 @@ func.func @reduction_first(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> te
 
 // -----
 
-// CHECK: mapping of 'y': an access that runs backwards has no block form
+// CHECK: 'y': an access that runs backwards has no block form
 func.func @backwards(%x: tensor<8xbf16>) -> tensor<8xbf16> {
   %y = df.recurrence (i = 8) none with(%x[7 - i] : tensor<8xbf16>)
     epilogue(%e: bf16) { df.yield %e : bf16 } -> [i]
@@ -157,3 +157,26 @@ func.func @diagonal(%x: tensor<8x8xbf16>) -> tensor<8xbf16> {
   %y = df.copy (i = 8) %x[i, i] : tensor<8x8xbf16>
   func.return %y : tensor<8xbf16>
 }
+
+// -----
+
+// Parts leave a gap in the split dim.
+func.func @main(%x: tensor<64x32xbf16>, %w: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32)
+    ins(%x[m, k] : tensor<64x32xbf16>, %w[n, k] : tensor<16x32xbf16>)
+    mac epilogue(%a: f32) { df.yield %a : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, split = m, parts = [<bf16, share = [0, 10]>, <matrix, share = [12, 64]>]> : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+// CHECK: mapping of 'y': shares of 'm' follow each other from 0 to 64; at 10 got (12, 64)
+
+// -----
+
+func.func @main(%x: tensor<64x32xbf16>, %w: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32)
+    ins(%x[m, k] : tensor<64x32xbf16>, %w[n, k] : tensor<16x32xbf16>)
+    mac epilogue(%a: f32) { df.yield %a : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, order = [m, m], buffers = 5>]> : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+// CHECK: mapping of 'y': `buffers` is 5; a schedule supports 1, 2, 3, 4, 6, 12

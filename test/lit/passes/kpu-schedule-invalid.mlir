@@ -14,7 +14,7 @@ kpu.program "main" target "kpu-t64" info {} {
 
 // CHECK: error: 5 buffers: a schedule supports 1, 2, 3, 4, 6 or 12
 kpu.program "main" target "kpu-t64" info {} {
-  %x = kpu.input "x" at 0 : i64 : !kpu.buffer<64xbf16, dram>
+  %x = kpu.input "x" at 0 : !kpu.buffer<64xbf16, dram>
   %y = kpu.alloc {address = 4096 : i64} : !kpu.buffer<64xbf16, dram>
   kpu.layer "one" info {} {
     kpu.for i0 = 8 {

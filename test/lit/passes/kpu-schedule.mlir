@@ -7,7 +7,7 @@
 
 // CHECK: kpu.program "main" target "kpu-t64" semaphores [0, 12, 0, 12, 0] info {} {
 kpu.program "main" target "kpu-t64" info {} {
-  %x = kpu.input "x" at 0 : i64 : !kpu.buffer<64x32xbf16, dram>
+  %x = kpu.input "x" at 0 : !kpu.buffer<64x32xbf16, dram>
   %t = kpu.alloc {address = 8192 : i64} : !kpu.buffer<64x32xbf16, l2>
   %y = kpu.alloc {address = 4096 : i64} : !kpu.buffer<64x32xbf16, dram>
   // The copies of a buffer become a leading dim, which commands index by iteration.

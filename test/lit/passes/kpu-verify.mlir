@@ -3,7 +3,7 @@
 // A program without fault is left as it is.
 // CHECK: kpu.store %b[0, 0] to %y[0, 0] box [16, 32] acquire [0 * 1] layer "copy"
 kpu.program "right" target "kpu-t64" semaphores [0] info {} {
-  %x = kpu.input "x" at 0 : i64 : !kpu.buffer<16x32xbf16, dram>
+  %x = kpu.input "x" at 0 : !kpu.buffer<16x32xbf16, dram>
   %y = kpu.alloc {address = 4096 : i64} : !kpu.buffer<16x32xbf16, dram>
   %b = kpu.alloc {address = 0 : i64} : !kpu.buffer<16x32xbf16, l2>
   kpu.layer "copy" info {} {
@@ -26,7 +26,7 @@ kpu.program "right" target "kpu-t64" semaphores [0] info {} {
 // CHECK: error: race in L2: dma_out command 0 (store, layer 'copy') reads memory that dma_in command 0 (load, layer 'copy') uses, and no semaphore orders them
 // CHECK-NEXT: note: in pass kpu-verify
 kpu.program "race" target "kpu-t64" semaphores [] info {} {
-  %x = kpu.input "x" at 0 : i64 : !kpu.buffer<16x32xbf16, dram>
+  %x = kpu.input "x" at 0 : !kpu.buffer<16x32xbf16, dram>
   %y = kpu.alloc {address = 4096 : i64} : !kpu.buffer<16x32xbf16, dram>
   %b = kpu.alloc {address = 0 : i64} : !kpu.buffer<16x32xbf16, l2>
   kpu.layer "copy" info {} {
@@ -48,7 +48,7 @@ kpu.program "race" target "kpu-t64" semaphores [] info {} {
 // Each waits for the other.
 // CHECK: error: the program deadlocks: dma_in command 0 (load) waits for semaphore 1; dma_out command 0 (store) waits for semaphore 0
 kpu.program "deadlock" target "kpu-t64" semaphores [0, 0] info {} {
-  %x = kpu.input "x" at 0 : i64 : !kpu.buffer<16x32xbf16, dram>
+  %x = kpu.input "x" at 0 : !kpu.buffer<16x32xbf16, dram>
   %y = kpu.alloc {address = 4096 : i64} : !kpu.buffer<16x32xbf16, dram>
   %b = kpu.alloc {address = 0 : i64} : !kpu.buffer<16x32xbf16, l2>
   kpu.layer "copy" info {} {
@@ -69,7 +69,7 @@ kpu.program "deadlock" target "kpu-t64" semaphores [0, 0] info {} {
 
 // CHECK: error: map 1: bytes 1000000000 to 1000001024 of L2, which has 4194304
 kpu.program "outside" target "kpu-t64" semaphores [0] info {} {
-  %x = kpu.input "x" at 0 : i64 : !kpu.buffer<16x32xbf16, dram>
+  %x = kpu.input "x" at 0 : !kpu.buffer<16x32xbf16, dram>
   %b = kpu.alloc {address = 1000000000 : i64} : !kpu.buffer<16x32xbf16, l2>
   kpu.layer "copy" info {} {
   ^bb0:

@@ -4,14 +4,13 @@
 // The scheduled form: one stream per engine, semaphores on loops and commands, slots as a leading dim.
 // CHECK-LABEL: kpu.program "copy" target "kpu-t64" semaphores [0, 12] info {} {
 kpu.program "copy" target "kpu-t64" semaphores [0, 12] info {} {
-  // CHECK-NEXT: %x = kpu.input "x" at 0 : i64 : !kpu.buffer<64x32xbf16, dram>
-  %x = kpu.input "x" at 0 : i64 : !kpu.buffer<64x32xbf16, dram>
+  // CHECK-NEXT: %x = kpu.input "x" at 0 : !kpu.buffer<64x32xbf16, dram>
+  %x = kpu.input "x" at 0 : !kpu.buffer<64x32xbf16, dram>
   %y = kpu.alloc {address = 4096 : i64} : !kpu.buffer<64x32xbf16, dram>
   // CHECK: %b = kpu.alloc {slots = 2 : i64, address = 0 : i64} : !kpu.buffer<2x16x32xbf16, l2>
   %b = kpu.alloc {slots = 2 : i64, address = 0 : i64} : !kpu.buffer<2x16x32xbf16, l2>
   // CHECK-NEXT: kpu.layer "copy" info {op = "copy"} {
-  // CHECK-NEXT: ^bb0:
-  // CHECK-NEXT: }
+    // CHECK-NEXT: }
   kpu.layer "copy" info {op = "copy"} {
   ^bb0:
   }
