@@ -9,6 +9,7 @@ plus what does not overlap: the first block in and the last block out.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,6 +30,8 @@ Array = np.ndarray[Any, np.dtype[np.int64]]
 PIECES = (1, 2, 4, 7, 8)
 REDUCTION_PIECES = (1, 2, 4)
 MAX_SPREADS = 24
+GOOD_ENOUGH = 1.04
+"""A mapping within this factor of what the arrays can do at best is not searched further."""
 
 
 @dataclass(frozen=True)
@@ -395,9 +398,11 @@ def _row_bytes(operand: OperandAccess, problem: Problem, sizes: Sequence[int]) -
     return row
 
 
-def nests(problem: Problem, grain: int) -> list[Nest]:
-    """L2 loop nests to consider, coarsest first: none; over the dims that only constants have; over those
-    activations have.
+def nests(problem: Problem, grain: int, wave: int) -> list[Nest]:
+    """L2 loop nests to consider: none; over the dims that only constants have; over those that activations have.
+
+    Tile sizes of constants are multiples of `grain` (the columns of an array), one of them of `wave` (the columns of all
+    arrays together).
     """
     domain = problem.domain
     streamed = [o for o in problem.operands if o.dram]
@@ -425,7 +430,11 @@ def nests(problem: Problem, grain: int) -> list[Nest]:
     by_weight = cuts(weight_dims, grain)
     rows = moving_dims - ({max(moving_dims)} if len(moving_dims) > 2 else set())
     by_rows = cuts({min(rows, key=lambda d: (domain.extents[d] == 1, d))} if rows else set(), 1)
-    fitting = [Nest((c,)) for c in by_weight if nest_fits(problem, Nest((c,)))][: 2 if out else 3]
+    waves = [(d, wave * n) for d in {d for d, _ in by_weight} for n in (2, 1) if wave * n < domain.extents[d]]
+    fitting = [Nest((c,)) for c in waves if nest_fits(problem, Nest((c,)))][:1]
+    fitting += [Nest((c,)) for c in by_weight if nest_fits(problem, Nest((c,))) and Nest((c,)) not in fitting][
+        : 2 if out else 3
+    ]
     fitting += [Nest((c,)) for c in by_rows if nest_fits(problem, Nest((c,)))][: 1 if out else 3]
     if not out and not fitting:
         both = [Nest((r, w)) for r in by_rows for w in by_weight if nest_fits(problem, Nest((r, w)))]
@@ -448,7 +457,8 @@ class Mapper:
         if not groups:
             return None
         grain = max(self.machine.tile_groups[g].cols for g in groups)
-        candidates = tuple(nests(problem, grain))
+        wave = sum(self.machine.tile_groups[g].count * self.machine.tile_groups[g].cols for g in groups)
+        candidates = tuple(nests(problem, grain, wave))
         key = (problem.domain, problem.fabric, problem.operands, problem.result, candidates)
         if key not in self._known:
             self._known[key] = _choose(problem, self.machine, groups, precision, candidates)
@@ -459,7 +469,11 @@ def _choose(
     problem: Problem, machine: Machine, groups: list[int], precision: str | None, candidates: Sequence[Nest]
 ) -> Choice | None:
     best: Choice | None = None
+    rate = sum(sorted((_rate(machine, g, precision) for g in groups), reverse=True)[:2])
+    ideal = math.prod(problem.domain.extents) / rate
     for nest in candidates:
+        if best is not None and best.cycles <= max(GOOD_ENOUGH * ideal, dram_cycles(problem, machine, nest)[0]):
+            continue
         found = _choose_parts(problem, machine, groups, precision, nest)
         if found is None:
             continue
@@ -517,18 +531,17 @@ def _choose_parts(
         (d for d in domain.parallel_dims if nest.size(d, domain.extents[d]) > 1),
         key=lambda d: -nest.size(d, domain.extents[d]),
     )[:2]
+    work = math.prod(domain.extents)
+    ideal = work / (_rate(machine, first, precision) + _rate(machine, second, precision))
     for dim in candidates:
         extent = nest.size(dim, domain.extents[dim])
-        share = min(max(round(extent * fraction), 1), extent - 1)
-        step = max(1, extent // 16)
-        tried: set[int] = set()
-        for _ in range(4):
-            if share in tried or not 0 < share < extent:
-                break
-            tried.add(share)
+        for share in _shares(extent, fraction, machine.tile_groups[first]):
+            least = ideal * max(share / extent / fraction, (1 - share / extent) / (1 - fraction))
+            if best is not None and (best[2] <= least or best[2] <= GOOD_ENOUGH * ideal):
+                continue
             a, b = searches[first].best(dim, share), searches[second].best(dim, extent - share)
             if a is None or b is None:
-                break
+                continue
             cycles = max(a.cycles, b.cycles)
             if best is None or cycles < best[2]:
                 parts = (
@@ -536,5 +549,14 @@ def _choose_parts(
                     dataclasses.replace(b.part, share=(share, extent)),
                 )
                 best = (parts, dim, cycles, a.l2_bytes + b.l2_bytes)
-            share += -step if a.cycles > b.cycles else step
     return best
+
+
+def _shares(extent: int, fraction: float, group: TileGroup) -> list[int]:
+    """Shares of the first group to try: in proportion to the rates, a little to each side, and in whole array columns."""
+    fair = extent * fraction
+    step = max(1, extent // 16)
+    every = group.count * group.cols
+    tried = [round(fair), round(fair) - step, round(fair) + step]
+    tried += [round(fair / n) * n for n in (every, group.cols) if n < extent]
+    return [s for s in dict.fromkeys(tried) if 0 < s < extent]

@@ -30,8 +30,9 @@ def evaluate(
     """Run the fabric program over a domain box.
 
     operands        the inputs, then the epilogue operands (these only when `final`), each [T0, T1, *operand dims]
-    accumulator     raw accumulators [T0, T1, *parallel box] to resume from, or None to start from zero returns
-    [T0, T1, *result dims] in the result's type, or raw accumulators [T0, T1, *parallel box] when not final
+    accumulator     raw accumulators [T0, T1, *parallel box] to resume from, or None to start from zero
+
+    Returns [T0, T1, *result dims] in the result's type, or raw accumulators [T0, T1, *parallel box] when not final.
     """
     inputs = operands[: fabric.inputs]
     value: torch.Tensor | None = None

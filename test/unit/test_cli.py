@@ -407,7 +407,7 @@ def test_a_program_of_another_description_of_its_target(swkpu: Tool, folder: Pat
             (":2:", "nn.frobnicate"),
         ),
         ("builtin.module {}", ("@main",)),
-        ("", ("@main",)),
+        ("", (":1:",)),
         ("func.func @main(%x: index) -> index {\n  func.return %x : index\n}", ("index",)),
         ("func.func @other() {\n  func.return\n}", ("@main",)),
     ],
@@ -415,6 +415,27 @@ def test_a_program_of_another_description_of_its_target(swkpu: Tool, folder: Pat
 def test_modules_that_cannot_run(kpu_run: Tool, tmp_path: Path, text: str, words: tuple[str, ...]):
     file = tmp_path / "module.mlir"
     file.write_text(text)
+    failed(kpu_run(file), *words)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('target "kpu-t64"', 'target "kpu-t65"', ("kpu-t65", "did you mean")),
+        ('target "kpu-t64"', 'target "kpu-sim"', ()),
+        ("kpu.push", "kpu.shove", ("kpu.shove",)),
+        ("box [", "box [9999999, ", ()),
+        ("kpu.output", "kpu.input", ()),
+    ],
+)
+def test_programs_broken_by_hand(
+    swkpu: Tool, kpu_run: Tool, tmp_path: Path, old: str, new: str, words: tuple[str, ...]
+):
+    file = tmp_path / "module.mlir"
+    assert swkpu("compile", NET, *SHAPE, "--emit", "kpu", "-o", file)[0] == 0
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
     failed(kpu_run(file), *words)
 
 

@@ -78,7 +78,7 @@ def test_equal_problems_are_searched_once() -> None:
 def test_streams_are_cut_until_they_fit() -> None:
     problem = conv_problem(7, 512, 512, 600_000)
     assert not nest_fits(problem, Nest())
-    found = nests(problem, 8)
+    found = nests(problem, 8, 160)
     assert found
     assert all(nest_fits(problem, n) for n in found)
     oc = problem.domain.index("oc")

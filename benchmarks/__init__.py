@@ -1,0 +1,1 @@
+"""How accurate, fast, efficient and compact compiled programs are: `python -m benchmarks`."""
