@@ -13,9 +13,9 @@ from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.location import layer_name, source_of
 from swkpu.dialects.mapping import MappingAttr
 from swkpu.errors import MappingError
+from swkpu.mapping.mapper import Mapper
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency, plan
-from swkpu.mapping.search import Mapper
 from swkpu.target import Machine, load_target
 
 

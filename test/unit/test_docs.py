@@ -225,3 +225,24 @@ def test_numbers_are_not_lost_on_the_way_to_numpy() -> None:
     y = exe(np.ones((4, 16), np.float32))
     assert isinstance(y, np.ndarray) and y.dtype == np.float32
     assert torch.equal(exe(torch.ones(4, 16)), torch.from_numpy(y))
+
+
+def test_what_the_text_explains_is_what_the_snippets_show() -> None:
+    """The prose of ir-levels.md reads out these; where a pass decides otherwise, the prose is to be changed too."""
+    shown = "\n".join(generate.levels().snippets.values())
+    for text in (
+        "split = oh",
+        "<bf16, share = [0, 36], space = {oh = 3, oc = 4}, l1 = {oh = 12, ow = 14, oc = 8}, order = [ow]",
+        "<matrix, share = [36, 56]",
+        "l2 = {oc = 32}, result = l2",
+        "rows = [n, oh, ow], cols = [oc], ws, buffers = 2",
+        "32*i0 + 8*t1]",
+        "%layer1_0_conv1[0, 12*t0 - 1, 14*i1 - 1, 0]",
+        "[4*i0 + i1, 0, 0, 0, 0]",
+        "acquire [7 * 1, 10 * 6] release [8 * 6, 9 * 1]",
+        "acquire [8 * 6]",
+        "release [7 * 1]",
+        "acquire [27 * 1, 28 * 1]",
+        "tiles=g1[0:3x4]",
+    ):
+        assert text in shown, text

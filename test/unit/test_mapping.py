@@ -14,9 +14,11 @@ from xdsl.dialects.func import FuncOp
 from swkpu.dialects.df import RecurrenceOp
 from swkpu.errors import MappingError
 from swkpu.io import parse_text
+from swkpu.mapping.mapper import Mapper
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import plan
-from swkpu.mapping.search import Mapper, Nest, dram_cycles, nest_fits, nests, spreads
+from swkpu.mapping.search import spreads
+from swkpu.mapping.streams import Nest, dram_cycles, nest_fits, nests
 from swkpu.passes.df_choose_mapping import DfChooseMappingPass
 from swkpu.target import Machine, load_target
 
