@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -106,6 +107,10 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"unknown benchmark '{name}'; there are {', '.join(BENCHMARKS)}")
     console.check_folders(args.json)
     benchmarks, cases = args.benchmarks or list(BENCHMARKS), chosen_cases(args)
+    if os.getloadavg()[0] > (os.cpu_count() or 1):
+        console.note(
+            f"others keep this machine busy (load {os.getloadavg()[0]:.1f}): times will be longer than they are"
+        )
     rows: list[dict[str, Any]] = []
     with console.progress(len(cases)) as step:
         for case in cases:

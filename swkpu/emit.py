@@ -47,6 +47,23 @@ def row_major_strides(shape: Sequence[int], size: int) -> list[int]:
     return out
 
 
+def fabric_of(op: kpu.FabricOp) -> m.FabricProgram:
+    """The fabric program that a kpu.fabric spells out."""
+    names = op.domain.names
+    rows, cols = ([names[d] for d in dims.data] for dims in (op.rows, op.cols))
+    return fabric_program(
+        op.sym_name.data,
+        op.domain,
+        op.combiner.data,
+        op.access_maps,
+        op.accumulator,
+        op.epilogue,
+        rows,
+        cols,
+        op.dataflow,
+    )
+
+
 class Emitter:
     def __init__(self, program: kpu.ProgramOp, machine: Machine):
         self.op, self.machine = program, machine
@@ -153,19 +170,7 @@ class Emitter:
     # -- code --
 
     def _fabric(self, op: kpu.FabricOp) -> None:
-        names = op.domain.names
-        rows, cols = ([names[d] for d in dims.data] for dims in (op.rows, op.cols))
-        fabric = fabric_program(
-            op.sym_name.data,
-            op.domain,
-            op.combiner.data,
-            op.access_maps,
-            op.accumulator,
-            op.epilogue,
-            rows,
-            cols,
-            op.dataflow,
-        )
+        fabric = fabric_of(op)
         self.fabrics[fabric.name] = (len(self.fabrics), fabric)
 
     def _stream(self, op: kpu.StreamOp) -> m.Stream:

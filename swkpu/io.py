@@ -286,10 +286,11 @@ def write_module(
     Weights stay in the files they are in where all are in `weights_directory` and that is the folder of `path`.
     Raises IRError.
     """
-    from swkpu.dialects.weights import save_weights, weights_of, write_atomically
+    from swkpu.dialects.weights import save_weights, weights_of
+    from swkpu.files import write_whole
 
     weights = weights_of(module)
     at_home = weights_directory is not None and weights_directory.resolve() == path.parent.resolve()
     if not (at_home and not new_weights(module)) and any(_is_bound(w) for w in weights):
         save_weights(module, path.with_suffix(".safetensors"))
-    write_atomically(path, module_text(module, debuginfo, generic).encode())
+    write_whole(path, [module_text(module, debuginfo, generic).encode()], IRError)

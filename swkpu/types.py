@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 i1, i4, i8, i32, i64 = (IntegerType(n) for n in (1, 4, 8, 32, 64))
 
-Element = BFloat16Type | Float16Type | Float32Type | Float64Type | IntegerType
-
 _IR_TO_DTYPE: dict[Attribute, DType] = {
     i1: DType.I1, i4: DType.I4, i8: DType.I8, i32: DType.I32, i64: DType.I64, f16: DType.F16, bf16: DType.BF16, f32:
     DType.F32,

@@ -24,10 +24,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, cast
+from typing import Any
 
 from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, FloatAttr, StringAttr, TensorType, f64
-from xdsl.ir import Attribute, Block, Data, Dialect, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Data, Dialect, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.irdl import (
     AttrSizedOperandSegments,
@@ -49,7 +49,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from swkpu.affine import Linear, linear, parse_map, print_map
 from swkpu.dialects.mapping import MappingAttr
-from swkpu.dialects.nn import IntsAttr, Tensor, accumulator, ints, shape_of, type_of
+from swkpu.dialects.nn import IntsAttr, accumulator, ints, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
 from swkpu.types import dtype_of, numpy_dtype
 
@@ -547,15 +547,6 @@ class ReshapeOp(IRDLOperation):
 
         if prod(shape_of(self.input)) != prod(shape_of(self.result)):
             raise VerifyException(f"{self.input.type} and {self.result.type} have different numbers of elements")
-
-
-def epilogue_of(argument_types: Sequence[Attribute]) -> Block:
-    """An empty epilogue block with the given argument types."""
-    return Block(arg_types=list(argument_types))
-
-
-def tensor(value: SSAValue) -> Tensor:
-    return cast(Tensor, value.type)
 
 
 DF = Dialect("df", [RecurrenceOp, YieldOp, ConstantOp, CopyOp, ReshapeOp], [DomainAttr, MappingAttr])

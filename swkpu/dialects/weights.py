@@ -8,8 +8,6 @@ that a pass makes are named by their content, so the same fold always gives the 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +16,13 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Attribute, Data
+from xdsl.ir import Data
 from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
 from swkpu.errors import IRError
+from swkpu.files import write_whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -130,23 +129,7 @@ def write_safetensors(tensors: dict[str, Array], path: Path) -> None:
     from safetensors.numpy import save
 
     data = save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)})
-    write_atomically(path, data)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    try:
-        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as e:
-        raise IRError(f"cannot write {path}: {e.strerror}") from None
-    try:
-        with os.fdopen(fd, "wb") as f:
-            f.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as e:
-        os.unlink(temporary)
-        raise IRError(f"cannot write {path}: {e.strerror}") from None
+    write_whole(path, [data], IRError)
 
 
 def weights_of(module: ModuleOp) -> list[WeightAttr]:
@@ -208,7 +191,3 @@ def save_weights(module: ModuleOp, path: Path) -> None:
             for name, attr in attrs.items():
                 if isinstance(attr, WeightAttr):
                     attrs[name] = renamed[attr]
-
-
-def is_weight(attr: Attribute) -> bool:
-    return isinstance(attr, WeightAttr)

@@ -47,7 +47,7 @@ class DFFunctions(InterpreterFunctions):
             maps[i] = AffineMap(map.num_dims, 0, tuple(e + b for e, b in zip(map.results, before)))
             operands.append(padded[None, None])
         operands += [v[None, None] for v in args[len(op.inputs) :]]
-        accumulator = op.accumulator_type if not op.is_elementwise else df.tensor(op.result).element_type
+        accumulator = op.accumulator_type if not op.is_elementwise else df.type_of(op.result).element_type
         fabric = fabric_program(
             "", domain, op.combiner, [*maps, *op.extra_maps, op.result_map], accumulator, op.epilogue
         )

@@ -7,7 +7,6 @@ A scheduled program is its binary in another spelling, so it is translated and s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from swkpu.affine import linear_map
 from swkpu.dialects import kpu
-from swkpu.dialects.epilogue import fabric_program
 from swkpu.dialects.kpu import BufferType, buffer_type
+from swkpu.emit import coords, emit, fabric_of, row_major_strides
 from swkpu.errors import InputError, IRError
 from swkpu.program.model import FabricProgram, Space, TensorMap
 from swkpu.sim.blocks import Window
@@ -36,8 +35,6 @@ def run_kpu(module: ModuleOp, inputs: Mapping[str, Array]) -> dict[str, Array]:
     if program is None:
         raise IRError("the module has no kpu.program")
     if any(isinstance(o, kpu.StreamOp) for o in program.body.block.ops):
-        from swkpu.emit import emit
-
         machine = load_target(program.target.data)
         return run_program(emit(module, machine), machine, inputs)
     return SequentialInterpreter(program).run(inputs)
@@ -66,7 +63,7 @@ class SequentialInterpreter:
                 case kpu.AliasOp():
                     self.memory[op.result] = self.memory[op.source]
                 case kpu.FabricOp():
-                    self.fabrics[op.sym_name.data] = _fabric(op)
+                    self.fabrics[op.sym_name.data] = fabric_of(op)
                 case kpu.LayerOp():
                     self._block(op.body.block, [])
                 case kpu.OutputOp():
@@ -117,8 +114,6 @@ class SequentialInterpreter:
         """One side of a transfer over the buffer's own array."""
         key = (op, side)
         if key not in self.windows:
-            from swkpu.emit import coords
-
             value, start = (op.src, op.src_start) if side == "src" else (op.dst, op.dst_start)
             rank = len(op.box.data)
             identity = tuple(range(rank))
@@ -198,27 +193,8 @@ def _check_whole_block(op: kpu.TransferOp, block: SSAValue) -> None:
 
 
 def _whole_map(type_: BufferType, extents: Sequence[int] | None = None, pad: float = 0.0) -> TensorMap:
-    from swkpu.emit import row_major_strides
-
     dtype = dtype_of(type_.element)
     shape = type_.extents
     return TensorMap(
         type_.memory, 0, dtype, tuple(extents or shape), tuple(row_major_strides(shape, dtype.bytes)), shape, pad, 0
     )
-
-
-def _fabric(op: kpu.FabricOp) -> FabricProgram:
-    names = op.domain.names
-    rows, cols = ([names[d] for d in dims.data] for dims in (op.rows, op.cols))
-    fabric = fabric_program(
-        op.sym_name.data,
-        op.domain,
-        op.combiner.data,
-        op.access_maps,
-        op.accumulator,
-        op.epilogue,
-        rows,
-        cols,
-        op.dataflow,
-    )
-    return replace(fabric, name=op.sym_name.data)

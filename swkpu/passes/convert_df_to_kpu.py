@@ -30,7 +30,7 @@ from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import IRError, MappingError
 from swkpu.mapping.geometry import PartGeometry, layer_geometry
 from swkpu.mapping.problem import axis_step, local_access
-from swkpu.mapping.residency import bytes_of, root
+from swkpu.mapping.residency import bytes_of, plan, root
 from swkpu.program.model import Space
 from swkpu.target import Machine, load_target
 from swkpu.types import dtype_of, rate_key
@@ -329,7 +329,7 @@ class ProgramLowering:
         self.buffers: dict[SSAValue, SSAValue] = {}
         self.fabrics: dict[object, str] = {}
         self.names: dict[str, int] = {}
-        self.output_of: dict[SSAValue, str] = {}
+        self.residency = plan(func, machine.l2.capacity_bytes)
 
     def run(self) -> kpu.ProgramOp:
         ops = list(self.func.body.block.ops)
@@ -459,7 +459,7 @@ class ProgramLowering:
                     steps=steps,
                 )
             )
-        elif self._stays_in_l2(op):
+        elif not self.residency.is_dram(op.result):
             target = self._result_buffer(op, Space.L2)
             builder.insert(
                 kpu.LoadOp(
@@ -475,13 +475,6 @@ class ProgramLowering:
         else:
             self._copy_through_l2(op, builder, axes, steps)
         self._layer(op, body, {"op": StringAttr("copy")})
-
-    def _stays_in_l2(self, op: df.CopyOp) -> bool:
-        from swkpu.mapping.residency import plan
-
-        if not hasattr(self, "residency"):
-            self.residency = plan(self.func, self.machine.l2.capacity_bytes)
-        return not self.residency.is_dram(op.result)
 
     def _copy_through_l2(self, op: df.CopyOp, builder: Builder, axes: list[int], steps: list[int]) -> None:
         """DRAM to DRAM in slices of the outermost dim, through a double buffer in L2."""

@@ -20,17 +20,16 @@ from __future__ import annotations
 
 import mmap
 import os
-import secrets
 import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
 
 from swkpu.errors import ProgramError
+from swkpu.files import write_whole
 from swkpu.program.codec import decode, encode
 from swkpu.program.metadata import Facts, decode_facts, encode_facts
 from swkpu.program.model import FabricProgram, Program, Segment, Stream, Symbol, TensorMap
@@ -102,30 +101,7 @@ def to_bytes(program: Program) -> bytes:
 
 def save(program: Program, path: str | os.PathLike[str]) -> None:
     """Write a `.kpu` file. It appears under its name only when complete; a failure leaves nothing of it behind."""
-    chunks = list(_chunks(program))
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():
-            # Something like /dev/null: it must not be replaced by a file.
-            _write(target, chunks, "wb")
-            return
-        temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
-        try:
-            _write(temporary, chunks, "xb")
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as e:
-        raise ProgramError(f"{path}: cannot write: {e.strerror or e}") from e
-
-
-def _write(path: Path, chunks: list[bytes | memoryview], mode: str) -> None:
-    with open(path, mode) as file:
-        file.writelines(chunks)
-        file.flush()
-        if path.is_file():
-            os.fsync(file.fileno())
+    write_whole(path, list(_chunks(program)), ProgramError)
 
 
 def _chunks(program: Program) -> Iterator[bytes | memoryview]:

@@ -45,6 +45,32 @@ def placed(stream: Stream) -> Iterator[Placed]:
         raise ProgramError(f"stream {stream_name(stream)}, command {opened[-1]}: this `loop` has no `end`")
 
 
+def steps(stream: Stream) -> Iterator[tuple[int, Command, list[int]]]:
+    """(index, command, counters of the loops around it) in execution order; the counters are reused, not copied.
+
+    A `loop` comes once, on entry, and its `end` once, on exit.
+    """
+    counters: list[int] = []
+    starts: list[int] = []
+    commands, at = stream.commands, 0
+    while at < len(commands):
+        command = commands[at]
+        if isinstance(command, End):
+            loop = commands[starts[-1]]
+            assert isinstance(loop, Loop)
+            counters[-1] += 1
+            if counters[-1] < loop.count:
+                at = starts[-1] + 1
+                continue
+            counters.pop()
+            starts.pop()
+        yield at, command, counters
+        if isinstance(command, Loop):
+            counters.append(0)
+            starts.append(at)
+        at += 1
+
+
 def stream_name(stream: Stream) -> str:
     """`dma_in`, or with the tile group's index `fabric[0]`."""
     name = stream.engine.name.lower()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from math import prod
 from typing import Any, ClassVar
 
 MAX_RANK = 7
@@ -470,7 +469,3 @@ class Program:
     @property
     def command_count(self) -> int:
         return sum(len(s.commands) for s in self.streams)
-
-
-def box_points(box: tuple[int, ...]) -> int:
-    return prod(box)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from swkpu.errors import ProgramError
+from swkpu.program.loops import steps as walk
 from swkpu.program.loops import stream_name
 from swkpu.program.model import (
     Command,
@@ -31,7 +32,6 @@ from swkpu.program.model import (
     Push,
     Space,
     Store,
-    Stream,
     TensorMap,
     TileRange,
 )
@@ -175,7 +175,7 @@ class RaceChecker:
 
     def check(self) -> None:
         """Raises ProgramError for a race or a deadlock, naming the commands."""
-        steps = [_steps(s) for s in self.program.streams]
+        steps = [walk(s) for s in self.program.streams]
         current = [next(s, None) for s in steps]
         while any(c is not None for c in current):
             progress = False
@@ -295,29 +295,6 @@ class RaceChecker:
         map = self.program.maps[operand.map]
         reach = tuple((0, 0) if m < e else (0, m - 1) for e, m in zip(map.extents, map.moduli))
         return _Reference(map, operand.start, reach, tiles, writes)
-
-
-def _steps(stream: Stream) -> Iterator[tuple[int, Command, list[int]]]:
-    """Commands in execution order with the counters of their loops; `loop` on entry, `end` on exit."""
-    counters: list[int] = []
-    starts: list[int] = []
-    commands, at = stream.commands, 0
-    while at < len(commands):
-        command = commands[at]
-        if isinstance(command, End):
-            loop = commands[starts[-1]]
-            assert isinstance(loop, Loop)
-            counters[-1] += 1
-            if counters[-1] < loop.count:
-                at = starts[-1] + 1
-                continue
-            counters.pop()
-            starts.pop()
-        yield at, command, counters
-        if isinstance(command, Loop):
-            counters.append(0)
-            starts.append(at)
-        at += 1
 
 
 def check_races(program: Program) -> None:

@@ -16,14 +16,12 @@ import numpy as np
 import torch
 
 from swkpu.errors import InputError, SimulationError
-from swkpu.program.loops import stream_name
+from swkpu.program.loops import placed, steps, stream_name
 from swkpu.program.model import (
     Command,
     Coord,
-    End,
     Exec,
     Load,
-    Loop,
     Operand,
     Program,
     Pull,
@@ -107,6 +105,7 @@ class FunctionalSimulator:
                 self.commands.append((stream_name(stream), index, command))
         self.windows: dict[tuple[int, str], Window] = {}
         self.tokens = list(program.semaphores)
+        self.trips = {id(p.command): p.loops for s in program.streams for p in placed(s) if isinstance(p.command, Exec)}
         self._fill_constants()
 
     # -- the host's side --
@@ -151,7 +150,7 @@ class FunctionalSimulator:
         """Outputs by name. Raises InputError for inputs that do not fit, SimulationError for an illegal program."""
         for symbol in self.program.inputs:
             self.write_input(symbol, check_input(symbol, inputs))
-        streams = [Streamed(s, _steps(s)) for s in self.program.streams]
+        streams = [Streamed(s, steps(s)) for s in self.program.streams]
         live = list(streams)
         while live:
             progress = False
@@ -404,7 +403,7 @@ class FunctionalSimulator:
     def _exec(self, command: Exec, counters: list[int]) -> None:
         fabric = self.program.fabrics[command.fabric]
         loops = [d for d in range(len(counters)) if command.reduction_loops >> d & 1]
-        trips = self._trips[id(command)] if loops else ()
+        trips = self.trips[id(command)] if loops else ()
         first = all(counters[d] == 0 for d in loops)
         final = all(counters[d] == trips[d] - 1 for d in loops)
         operands: list[torch.Tensor] = []
@@ -433,46 +432,6 @@ class FunctionalSimulator:
         window = Window(map, operand.start, axes, (1,) * len(axes), box, command.tiles.n0, command.tiles.n1)
         words = words_of(value.to(torch_dtype(map.dtype)))
         self._l1_write(command, command.tiles, window, origin, words)
-
-    @property
-    def _trips(self) -> dict[int, tuple[int, ...]]:
-        """Trip counts of the loops around every exec that carries a reduction."""
-        if not hasattr(self, "_trip_table"):
-            from swkpu.program.loops import placed
-
-            self._trip_table: dict[int, tuple[int, ...]] = {}
-            for stream in self.program.streams:
-                for p in placed(stream):
-                    if isinstance(p.command, Exec) and p.command.reduction_loops:
-                        self._trip_table[id(p.command)] = p.loops
-        return self._trip_table
-
-
-def _steps(stream: Stream) -> Iterator[tuple[int, Command, list[int]]]:
-    """The commands of a stream in execution order with the counters of the loops around them."""
-    commands = stream.commands
-    counters: list[int] = []
-    starts: list[int] = []
-    at = 0
-    while at < len(commands):
-        command = commands[at]
-        if isinstance(command, Loop):
-            yield at, command, list(counters)
-            counters.append(0)
-            starts.append(at)
-        elif isinstance(command, End):
-            begin = commands[starts[-1]]
-            assert isinstance(begin, Loop)
-            counters[-1] += 1
-            if counters[-1] < begin.count:
-                at = starts[-1] + 1
-                continue
-            counters.pop()
-            starts.pop()
-            yield at, command, list(counters)
-        else:
-            yield at, command, list(counters)
-        at += 1
 
 
 def check_input(symbol: Symbol, inputs: Mapping[str, Array]) -> Array:

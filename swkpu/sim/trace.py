@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from swkpu.errors import InputError
+from swkpu.files import write_whole
 from swkpu.program.model import Program
 from swkpu.sim.timing import Timing
 
@@ -47,25 +46,18 @@ def trace_events(program: Program, machine: Machine, timing: Timing) -> Iterator
 
 
 def write_trace(path: str | os.PathLike[str], program: Program, machine: Machine, timing: Timing) -> None:
-    """Write the trace as JSON. The file appears whole or not at all."""
-    target = Path(path)
-    events = trace_events(program, machine, timing)
-    first = next(events)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise InputError(f"cannot write trace '{target}': {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write('{"displayTimeUnit": "ns", "traceEvents": [\n' + json.dumps(first))
-            for event in events:
-                file.write(",\n" + json.dumps(event))
-            file.write("\n]}\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write the trace as JSON. The file appears whole or not at all. Raises InputError."""
+    write_whole(path, _json(trace_events(program, machine, timing)), InputError)
+
+
+def _json(events: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    """The document, an event at a time."""
+    yield b'{"displayTimeUnit": "ns", "traceEvents": [\n'
+    separator = ""
+    for event in events:
+        yield (separator + json.dumps(event)).encode()
+        separator = ",\n"
+    yield b"\n]}\n"
 
 
 def _named(kind: str, track: int, name: str) -> dict[str, Any]:

@@ -286,7 +286,7 @@ def test_a_failed_save_leaves_nothing(program: Program, tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ProgramError, match=r"p\.kpu: cannot write: No space left on device"):
+    with pytest.raises(ProgramError, match=r"cannot write .*p\.kpu: No space left on device"):
         save(program, tmp_path / "p.kpu")
     assert os.listdir(tmp_path) == []
 
@@ -306,9 +306,9 @@ def test_a_failed_save_keeps_the_old_file(program: Program, tmp_path: Path, monk
 
 
 def test_save_where_no_file_can_be(program: Program, tmp_path: Path):
-    with pytest.raises(ProgramError, match="cannot write: No such file"):
+    with pytest.raises(ProgramError, match=r"cannot write .*: No such file"):
         save(program, tmp_path / "missing" / "p.kpu")
-    with pytest.raises(ProgramError, match="cannot write: Is a directory"):
+    with pytest.raises(ProgramError, match=r"cannot write .*: Is a directory"):
         save(program, tmp_path)
     assert os.listdir(tmp_path) == []
 
