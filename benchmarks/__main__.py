@@ -108,9 +108,7 @@ def run(args: argparse.Namespace) -> int:
     console.check_folders(args.json)
     benchmarks, cases = args.benchmarks or list(BENCHMARKS), chosen_cases(args)
     if os.getloadavg()[0] > (os.cpu_count() or 1):
-        console.note(
-            f"others keep this machine busy (load {os.getloadavg()[0]:.1f}): times will be longer than they are"
-        )
+        console.note(f"others keep this machine busy (load {os.getloadavg()[0]:.1f}): times are too long")
     rows: list[dict[str, Any]] = []
     with console.progress(len(cases)) as step:
         for case in cases:

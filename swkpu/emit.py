@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, SSAValue
 from xdsl.ir.affine import AffineMap
@@ -128,8 +127,7 @@ class Emitter:
         segments: list[m.Segment] = []
         at = 0
         for op in ops:
-            data = np.ascontiguousarray(op.array())
-            raw = data.view(np.uint8).tobytes() if data.size else b""
+            raw = op.array().tobytes()
             segments.append(m.Segment(_address(op), at, len(raw)))
             padding = -len(raw) % CONSTANT_ALIGNMENT
             chunks += [raw, bytes(padding)]

@@ -78,11 +78,16 @@ def torch_dtype(dtype: DType) -> torch.dtype:
     }[dtype]  # fmt: skip
 
 
+def contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A row-major array; unlike np.ascontiguousarray it leaves an array without dims without dims."""
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
 def to_torch(array: np.ndarray[Any, Any]) -> torch.Tensor:
     """A torch view of a numpy array, bf16 included."""
     import torch
 
-    array = np.ascontiguousarray(array)
+    array = contiguous(array)
     if not array.flags.writeable:
         array = array.copy()
     if array.dtype == ml_dtypes.bfloat16:

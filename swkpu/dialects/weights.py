@@ -23,6 +23,7 @@ from xdsl.printer import Printer
 
 from swkpu.errors import IRError
 from swkpu.files import write_whole
+from swkpu.types import contiguous
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -56,7 +57,7 @@ class WeightAttr(Data[WeightRef]):
     @staticmethod
     def from_array(array: Array, key: str | None = None, file: str = "") -> WeightAttr:
         """A weight in memory; without a key it is named by its content."""
-        array = np.ascontiguousarray(array)
+        array = contiguous(array)
         return WeightAttr(WeightRef(file, key if key is not None else content_key(array), Payload(array)))
 
     def array(self) -> Array:
@@ -96,7 +97,7 @@ class WeightAttr(Data[WeightRef]):
 def content_key(array: Array) -> str:
     """A name from the array's type, shape and bytes."""
     digest = hashlib.sha256(f"{array.dtype.name}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+    digest.update(contiguous(array).reshape(-1).view(np.uint8).data)
     return "sha256-" + digest.hexdigest()[:24]
 
 
@@ -128,7 +129,7 @@ def write_safetensors(tensors: dict[str, Array], path: Path) -> None:
     """Write tensors in key order, through a temporary file."""
     from safetensors.numpy import save
 
-    data = save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)})
+    data = save({k: contiguous(tensors[k]) for k in sorted(tensors)})
     write_whole(path, [data], IRError)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import traceback
 from collections import Counter
 from dataclasses import dataclass
@@ -121,13 +120,14 @@ def _is_torch(file: str) -> bool:
 
 
 def portable_path(file: str) -> str:
-    """The path as the import system sees it (`swkpu/zoo/resnet.py`), the same on every machine; else the bare name."""
+    """The file from its outermost package on (`swkpu/zoo/resnet.py`), else its bare name.
+
+    That is the same on every machine, whatever the working directory and the import path.
+    """
     if file.startswith("<"):
         return file
     path = Path(file)
-    roots = [Path(entry).resolve() for entry in (*sys.path, ".")]
-    inside = [path.relative_to(root) for root in roots if path.is_relative_to(root)]
-    if inside:
-        return min(inside, key=lambda p: len(p.parts)).as_posix()
-    packages = path.as_posix().rpartition("/site-packages/")
-    return packages[2] if packages[1] else path.name
+    root = path.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    return path.relative_to(root).as_posix()

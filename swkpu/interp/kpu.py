@@ -24,7 +24,7 @@ from swkpu.sim.blocks import Window
 from swkpu.sim.functional import run_program, tensor_of, words_of
 from swkpu.sim.recurrence import evaluate
 from swkpu.target import load_target
-from swkpu.types import dtype_of, numpy_dtype, torch_dtype
+from swkpu.types import contiguous, dtype_of, numpy_dtype, torch_dtype
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -57,7 +57,7 @@ class SequentialInterpreter:
                 case kpu.InputOp():
                     self._store(op.result, self._input(op, inputs))
                 case kpu.ConstantOp():
-                    self._store(op.result, np.ascontiguousarray(op.array()))
+                    self._store(op.result, op.array())
                 case kpu.AllocOp():
                     self.memory[op.result] = np.zeros(buffer_type(op.result).bytes, np.uint8)
                 case kpu.AliasOp():
@@ -82,7 +82,7 @@ class SequentialInterpreter:
         return np.ascontiguousarray(array.astype(numpy_dtype(dtype_of(type_.element))))
 
     def _store(self, value: SSAValue, array: Array) -> None:
-        self.memory[value] = array.reshape(-1).view(np.uint8).copy()
+        self.memory[value] = contiguous(array).reshape(-1).view(np.uint8).copy()
 
     def _load(self, value: SSAValue) -> Array:
         type_ = buffer_type(value)

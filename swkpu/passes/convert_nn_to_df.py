@@ -93,10 +93,10 @@ def elementwise(operands: Sequence[SSAValue], result: TensorType[Any], emit: Emi
         own = shape_of(value)
         lead = rank - len(own)
         exprs = [0 if size == 1 and shape[lead + d] != 1 else of_axis[lead + d] for d, size in enumerate(own)]
-        if isinstance(value.owner, df.ConstantOp) and 1 in own:
-            kept = [d for d, size in enumerate(own) if size != 1] or [len(own) - 1]
-            exprs = [exprs[d] for d in kept]
-            squeezed = value.owner.array().reshape([own[d] for d in kept])
+        if isinstance(value.owner, df.ConstantOp) and (1 in own or not own):
+            kept = [d for d, size in enumerate(own) if size != 1]
+            exprs = [exprs[d] for d in kept] or [0]
+            squeezed = value.owner.array().reshape([own[d] for d in kept] or [1])
             constant = inline_constant(squeezed, TensorType(type_of(value).element_type, squeezed.shape))
             constants.append(constant)
             value = constant.result

@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -155,9 +156,15 @@ def test_user_frame_skips_torch() -> None:
     assert user_frame("") == ("", 0)
 
 
-def test_paths_are_not_of_this_machine() -> None:
+def test_paths_are_not_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "timm" / "models"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
     assert portable_path("/somewhere/else/model.py") == "model.py"
-    assert portable_path("/opt/lib/site-packages/timm/vit.py") == "timm/vit.py"
+    assert portable_path(str(package / "vit.py")) == "timm/models/vit.py"
+    monkeypatch.chdir(package)
+    assert portable_path(str(package / "vit.py")) == "timm/models/vit.py"
 
 
 # ---- inputs and outputs ----
