@@ -128,5 +128,4 @@ def run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    console.safe_output()
     sys.exit(run_tool(arguments(), None, run))

@@ -17,10 +17,9 @@ from swkpu import __version__
 from swkpu.affine import Linear, linear_map
 from swkpu.dialects import kpu
 from swkpu.dialects.epilogue import fabric_program
-from swkpu.dialects.kpu import MAX_LOOPS, aligned, buffer_type, info_int, info_str
+from swkpu.dialects.kpu import MAX_LOOPS, aligned, buffer_type, info_int, info_str, storage
 from swkpu.dialects.mapping import MappingAttr
 from swkpu.errors import IRError
-from swkpu.passes.kpu_assign_memory import storage
 from swkpu.program import model as m
 from swkpu.target import Machine
 from swkpu.types import dtype_of

@@ -19,7 +19,7 @@ from __future__ import annotations
 from xdsl.dialects.builtin import DictionaryAttr, IntAttr, IntegerAttr, StringAttr
 from xdsl.ir import Dialect
 
-from swkpu.dialects.kpu_buffers import AliasOp, AllocOp, ConstantOp, InputOp, OutputOp, slot_dims
+from swkpu.dialects.kpu_buffers import AliasOp, AllocOp, ConstantOp, InputOp, OutputOp, slot_dims, storage
 from swkpu.dialects.kpu_exec import ExecOp, FabricOp
 from swkpu.dialects.kpu_structure import CommandOp, ForOp, LayerOp, ProgramOp, StreamOp, depth_of
 from swkpu.dialects.kpu_transfers import LoadOp, PullOp, PushOp, StoreOp, TransferOp
@@ -75,6 +75,7 @@ __all__ = [
     "info_int",
     "info_str",
     "slot_dims",
+    "storage",
 ]
 
 KPU = Dialect(

@@ -159,3 +159,10 @@ def slot_dims(value: SSAValue) -> int:
     """1 where the buffer has a leading slot dim."""
     owner = value.owner
     return int(isinstance(owner, AllocOp) and owner.slot_count > 1)
+
+
+def storage(value: SSAValue) -> SSAValue:
+    """The buffer whose memory a value is, through aliases."""
+    while isinstance(value.owner, AliasOp):
+        value = value.owner.source
+    return value

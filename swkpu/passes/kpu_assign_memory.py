@@ -17,20 +17,13 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from swkpu.dialects import kpu
-from swkpu.dialects.kpu import AllocOp, aligned, buffer_type
+from swkpu.dialects.kpu import AllocOp, aligned, buffer_type, storage
 from swkpu.errors import IRError, MemoryError
 from swkpu.mapping.packing import Placed, Request, pack, peak, place
 from swkpu.program.model import Space
 from swkpu.target import Machine, load_target
 
 DRAM_ALIGNMENT = 64
-
-
-def storage(value: SSAValue) -> SSAValue:
-    """The buffer whose memory a value is, through aliases."""
-    while isinstance(value.owner, kpu.AliasOp):
-        value = value.owner.source
-    return value
 
 
 @dataclass

@@ -29,10 +29,10 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from swkpu.affine import Linear, linear_map
 from swkpu.dialects import kpu
-from swkpu.dialects.kpu import AllocOp, BufferType, CommandOp, ForOp, buffer_type, coordinate_map
+from swkpu.dialects.kpu import AllocOp, BufferType, CommandOp, ForOp, buffer_type, coordinate_map, storage
 from swkpu.dialects.nn import ints
 from swkpu.errors import IRError, MappingError
-from swkpu.passes.kpu_assign_memory import check_target, storage
+from swkpu.passes.kpu_assign_memory import check_target
 from swkpu.program.model import MAX_SEMAPHORE_OPS, Space
 from swkpu.target import load_target
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -73,8 +74,13 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: S
     print("\n".join(line.rstrip() for line in captured.get().strip("\n").splitlines()))
 
 
-def safe_output() -> None:
-    """Print a replacement for what the terminal's encoding lacks, rather than fail."""
+def prepare() -> None:
+    """What every tool does first, before torch is imported.
+
+    Torch's threads do not spin while they wait: on a machine that does something else too, many small operations would
+    take ten times as long. What the terminal's encoding lacks is replaced, rather than an error.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None and (stream.encoding or "").lower().replace("-", "") != "utf8":

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    console.safe_output()
+    console.prepare()
     return run_tool(arguments(), argv, run)
 
 

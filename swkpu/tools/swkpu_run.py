@@ -137,7 +137,7 @@ def summary(name: str, array: Array) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    console.safe_output()
+    console.prepare()
     return run_tool(arguments(), argv, run)
 
 
