@@ -29,7 +29,7 @@ from swkpu.target.machine import Machine, TileGroup
 
 PIECES = (1, 2, 4, 7, 8)
 REDUCTION_PIECES = (1, 2, 4)
-MAX_SPREADS = 24
+MAX_SPREADS = 12
 
 
 @dataclass(frozen=True)

@@ -137,11 +137,15 @@ def apply_orders(func: FuncOp, orders: dict[SSAValue, Order]) -> None:
             case _:
                 pass
     for value, order in orders.items():
-        if isinstance(value, BlockArgument):
+        if _has_fixed_order(value):
             copy = reorder(value, order)
             copy.result.name_hint = value.name_hint
-            copy.location = value.location
-            Rewriter.insert_op(copy, InsertPoint.at_start(func.body.block))
+            if isinstance(value, BlockArgument):
+                at, copy.location = InsertPoint.at_start(value.owner), value.location
+            else:
+                assert isinstance(value.owner, Operation)
+                at, copy.location = InsertPoint.after(value.owner), value.owner.location
+            Rewriter.insert_op(copy, at)
             value.replace_uses_with_if(
                 copy.result,
                 lambda use, copy=copy: (
@@ -152,10 +156,15 @@ def apply_orders(func: FuncOp, orders: dict[SSAValue, Order]) -> None:
             Rewriter.replace_value_with_new_type(value, _permuted_type(value, order))
 
 
+def _has_fixed_order(value: SSAValue) -> bool:
+    """Is the value in the model's order, whatever its readers wish: an input, or what a reshape made of one?"""
+    return isinstance(value, BlockArgument) or isinstance(value.owner, df.ReshapeOp)
+
+
 def _restore_operands(op: Operation, orders: dict[SSAValue, Order]) -> None:
     """Give an op that needs the model's order a copy in that order, unless the elements are in it already."""
     for i, value in enumerate(op.operands):
-        if value not in orders or isinstance(value, BlockArgument):
+        if value not in orders or _has_fixed_order(value):
             continue
         if isinstance(op, df.ReshapeOp) and _moves_only_units(shape_of(value), orders[value]):
             continue

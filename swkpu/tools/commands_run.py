@@ -81,6 +81,9 @@ class Run:
             report = dataclasses.replace(report, simulate_seconds=time.perf_counter() - start)
             if resolved is not None:
                 step(f"running {self.check} in PyTorch")
+                compiled = self.executable.program.metadata.model
+                if resolved.name != compiled:
+                    console.note(f"the program was compiled from {compiled}, and is compared with {resolved.name}")
                 report = dataclasses.replace(report, check=check_against(resolved, inputs, outputs))
             return Result(report, outputs, self.mode, self._power() if self.mode == "power" else None)
 

@@ -63,6 +63,23 @@ class Branches(nn.Module):
         return self.dilated(joined), nn.functional.avg_pool2d(joined, 2).amax((2, 3))
 
 
+class Groups(nn.Module):
+    """Grouped convolutions with several channels per group, a channel shuffle, a depthwise with a multiplier."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(6, 12, 3, padding=1, groups=3)
+        self.second = nn.Conv2d(12, 8, 1, groups=2)
+        self.multiplied = nn.Conv2d(8, 16, 3, stride=2, groups=8)
+        self.last = nn.Conv2d(16, 5, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(x))
+        n, c, h, w = x.shape
+        x = x.view(n, 3, c // 3, h, w).transpose(1, 2).reshape(n, c, h, w)
+        return self.last(self.multiplied(self.second(x)))
+
+
 class Mlp(nn.Module):
     """Linear layers and functions between them."""
 
@@ -94,5 +111,6 @@ class Net:
 NETS = {
     "classifier": Net(Classifier, (3, 32, 32)),
     "branches": Net(Branches, (5, 19, 13)),
+    "groups": Net(Groups, (6, 14, 14)),
     "mlp": Net(Mlp, (33,)),
 }
