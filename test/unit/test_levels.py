@@ -143,7 +143,8 @@ def test_precisions_against_eager(precision: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name,target,precision", [("resnet18", "kpu-t64", "bf16"), ("mobilenet_v2", "swkpu-v1", "fp16")]
+    "name,target,precision",
+    [("resnet18", "kpu-t64", "bf16"), ("resnet50", "swkpu-v1", "fp16"), ("mobilenet_v2", "swkpu-v1", "fp16")],
 )
 def test_real_networks(name: str, target: str, precision: str) -> None:
     """Real shapes: 224 x 224, whole networks."""
