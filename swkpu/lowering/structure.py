@@ -1,0 +1,107 @@
+"""What lowerings build with: affine maps, epilogue regions, elementwise recurrences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from xdsl.builder import Builder
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, FloatAttr, TensorType, f32
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir.affine import AffineExpr, AffineMap
+from xdsl.rewriter import InsertPoint
+
+from swkpu.dialects import df
+from swkpu.dialects.df import Domain
+from swkpu.dialects.nn import shape_of, type_of
+from swkpu.dialects.weights import WeightAttr
+
+Emit = Callable[[Builder, list[SSAValue]], SSAValue]
+"""Builds an epilogue: takes a builder and the block's arguments, returns the value to yield."""
+
+
+def dims(count: int) -> list[AffineExpr]:
+    return [AffineExpr.dimension(i) for i in range(count)]
+
+
+def affine(rank: int, exprs: Sequence[AffineExpr | int]) -> AffineMap:
+    return AffineMap(rank, 0, tuple(AffineExpr.constant(e) if isinstance(e, int) else e for e in exprs))
+
+
+def region(argument_types: Sequence[Attribute], emit: Emit) -> Region:
+    block = Block(arg_types=list(argument_types))
+    builder = Builder(InsertPoint.at_end(block))
+    builder.insert(df.YieldOp(emit(builder, list(block.args))))
+    return Region(block)
+
+
+def constant(builder: Builder, value: float, type: Attribute = f32) -> SSAValue:
+    assert isinstance(type, Float16Type | BFloat16Type | Float32Type)
+    return builder.insert(arith.ConstantOp(FloatAttr(value, type))).result
+
+
+def names_for(shape: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names of the dims of an elementwise domain, and for each the tensor dim it is. 4-D tensors are NCHW and iterate
+    n, h, w, c.
+    """
+    match len(shape):
+        case 1:
+            return ("c",), (0,)
+        case 2:
+            return ("n", "c"), (0, 1)
+        case 3:
+            return ("b", "t", "c"), (0, 1, 2)
+        case 4:
+            return ("n", "h", "w", "c"), (0, 2, 3, 1)
+        case rank:
+            return tuple(f"d{i}" for i in range(rank)), tuple(range(rank))
+
+
+def elementwise(operands: Sequence[SSAValue], result: TensorType[Any], emit: Emit) -> list[Operation]:
+    """A recurrence that combines nothing; operands broadcast to the result's shape as in PyTorch.
+
+    A broadcast constant (a bias of shape [1, C, 1, 1]) is stored without its unit dims.
+    """
+    shape = result.get_shape()
+    names, order = names_for(shape)
+    rank = len(shape)
+    of_axis = {axis: AffineExpr.dimension(i) for i, axis in enumerate(order)}
+    extras: list[tuple[SSAValue, AffineMap]] = []
+    constants: list[Operation] = []
+    for value in operands:
+        own = shape_of(value)
+        lead = rank - len(own)
+        exprs = [0 if size == 1 and shape[lead + d] != 1 else of_axis[lead + d] for d, size in enumerate(own)]
+        if isinstance(value.owner, df.ConstantOp) and (1 in own or not own):
+            kept = [d for d, size in enumerate(own) if size != 1]
+            exprs = [exprs[d] for d in kept] or [0]
+            squeezed = value.owner.array().reshape([own[d] for d in kept] or [1])
+            constant = inline_constant(squeezed, TensorType(type_of(value).element_type, squeezed.shape))
+            constants.append(constant)
+            value = constant.result
+        extras.append((value, affine(rank, exprs)))
+    domain = Domain(names, tuple(shape[a] for a in order), rank)
+    result_map = affine(rank, [of_axis[a] for a in range(rank)])
+    types = [type_of(v).element_type for v in operands]
+    return [*constants, df.RecurrenceOp(domain, "none", [], extras, result_map, region(types, emit), result)]
+
+
+def inline_constant(array: np.ndarray[Any, Any], type: TensorType[Any]) -> df.ConstantOp:
+    return df.ConstantOp(WeightAttr.from_array(array), type)
+
+
+def yield_accumulator(b: Builder, a: list[SSAValue]) -> SSAValue:
+    return a[0]
+
+
+def contraction(
+    domain: Domain,
+    x: tuple[SSAValue, AffineMap],
+    w: tuple[SSAValue, AffineMap],
+    result_map: AffineMap,
+    result: TensorType[Any],
+) -> df.RecurrenceOp:
+    body = region([result.element_type], yield_accumulator)
+    return df.RecurrenceOp(domain, "mac", [x, w], [], result_map, body, result)
