@@ -143,7 +143,8 @@ class Emitter:
         dtype = dtype_of(type_.element)
         slots = kpu.slot_dims(root)
         inner = type_.extents[slots:]
-        strides = row_major_strides(inner, dtype.bytes)
+        offset, steps = kpu.layout_of(value)
+        strides = [s * dtype.bytes for s in steps[slots:]]
         shape = list(extents if extents is not None else inner)
         moduli = list(inner)
         if slots:
@@ -154,12 +155,12 @@ class Emitter:
         assert not isinstance(owner, Block)
         tensor_map = m.TensorMap(
             type_.memory,
-            _address(owner),
+            _address(owner) + offset * dtype.bytes,
             dtype,
             tuple(shape),
             tuple(strides),
             tuple(moduli),
-            pad,
+            dtype.clamped(pad),
             self.buffer_ids.setdefault(root, len(self.buffer_ids)),
         )
         return self.maps.setdefault(tensor_map, len(self.maps))

@@ -13,28 +13,29 @@ that a domain-flow machine executes.
 ```
 
 For every point of the domain (parallel dims; reduction dims) the *inputs* are read through their access maps,
-combined (`mac` multiplies two and adds, `add`, `max` and `min` take one) over the reduction dims, and the epilogue
-is evaluated once per point of the parallel dims, on the accumulated value and the *epilogue operands*. A recurrence
-that combines nothing (`none`) is elementwise. An input read outside its tensor gives its pad value (0, or `min`,
-the type's least value), so padding is never a copy.
+combined (`mac` multiplies two and adds, `add`, `mul`, `max` and `min` take one) over the reduction dims, and the
+epilogue is evaluated once per point of the parallel dims, on the accumulated value and the *epilogue operands*. A recurrence
+that combines nothing (`none`) is elementwise. An input read outside its tensor gives its pad value (0, or
+another, `min` and `max` being the type's least and greatest), so padding is never a copy.
+
+A recurrence or copy may write `into` a destination, through an affine map with offsets and steps: concatenation and
+transposed convolution are several writes into one tensor. Destinations are values like any other (the result is the
+destination with some elements replaced); a chain of writes is one buffer in memory, whose writes do not overlap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import inf
-from typing import Any
 
 from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, FloatAttr, StringAttr, TensorType, f64
-from xdsl.ir import Attribute, Data, Dialect, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Dialect, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
-    irdl_attr_definition,
     irdl_op_definition,
     operand_def,
+    opt_operand_def,
     opt_prop_def,
     prop_def,
     region_def,
@@ -42,141 +43,56 @@ from xdsl.irdl import (
     traits_def,
     var_operand_def,
 )
-from xdsl.parser import AttrParser, Parser
+from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
-from swkpu.affine import Linear, linear, parse_map, print_map
+from swkpu.affine import linear, parse_map, print_map
+from swkpu.dialects.df_base import (
+    Domain,
+    DomainAttr,
+    ReadOperand,
+    Write,
+    bounds,
+    maps_attr,
+    parse_domain,
+    parse_operands,
+    print_argument,
+    print_operands,
+    result_dims,
+    verify_write,
+    write_of,
+)
+from swkpu.dialects.df_movement import ConstantOp, CopyOp, EmptyOp, GatherOp, ReshapeOp, stored_array
 from swkpu.dialects.mapping import MappingAttr
-from swkpu.dialects.nn import IntsAttr, accumulator, ints, shape_of, type_of
-from swkpu.dialects.weights import WeightAttr
-from swkpu.types import dtype_of, numpy_dtype
+from swkpu.dialects.nn import accumulator, shape_of, type_of
 
-COMBINERS = {"none": 0, "mac": 2, "add": 1, "max": 1, "min": 1}
+__all__ = [
+    "COMBINERS",
+    "DF",
+    "ConstantOp",
+    "CopyOp",
+    "Domain",
+    "DomainAttr",
+    "EmptyOp",
+    "GatherOp",
+    "RecurrenceOp",
+    "ReshapeOp",
+    "Write",
+    "YieldOp",
+    "bounds",
+    "maps_attr",
+    "print_argument",
+    "result_dims",
+    "shape_of",
+    "stored_array",
+    "type_of",
+    "write_of",
+]
+
+COMBINERS = {"none": 0, "mac": 2, "add": 1, "mul": 1, "max": 1, "min": 1}
 """Combiner and the number of inputs it reads."""
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Named iteration dims with their extents; the first `parallel` are parallel, the others reductions."""
-
-    names: tuple[str, ...]
-    extents: tuple[int, ...]
-    parallel: int
-
-    @property
-    def rank(self) -> int:
-        return len(self.names)
-
-    @property
-    def parallel_dims(self) -> range:
-        return range(self.parallel)
-
-    @property
-    def reduction_dims(self) -> range:
-        return range(self.parallel, self.rank)
-
-    def index(self, name: str) -> int:
-        return self.names.index(name)
-
-    def extent(self, name: str) -> int:
-        return self.extents[self.index(name)]
-
-    def __str__(self) -> str:
-        items = [f"{n} = {e}" for n, e in zip(self.names, self.extents)]
-        text = ", ".join(items[: self.parallel])
-        return f"({text} | {', '.join(items[self.parallel :])})" if self.parallel < self.rank else f"({text})"
-
-
-@irdl_attr_definition
-class DomainAttr(Data[Domain]):
-    """Syntax: `(n = 1, oh = 56, ow = 56, oc = 64 | kh = 3, kw = 3, ic = 64)`; the dims after `|` are reductions."""
-
-    name = "df.domain"
-
-    @classmethod
-    def parse_parameter(cls, parser: AttrParser) -> Domain:
-        return parse_domain(parser)
-
-    def print_parameter(self, printer: Printer) -> None:
-        printer.print_string(str(self.data))
-
-
-def parse_domain(parser: AttrParser) -> Domain:
-    names: list[str] = []
-    extents: list[int] = []
-    parallel: int | None = None
-    parser.parse_punctuation("(")
-    while parser.parse_optional_punctuation(")") is None:
-        pos = parser.pos
-        name = parser.parse_identifier(" (a dim's name)")
-        if name in names:
-            parser.raise_error(f"dim '{name}' is named twice", pos, parser.pos)
-        names.append(name)
-        parser.parse_punctuation("=")
-        pos = parser.pos
-        extents.append(parser.parse_integer(allow_negative=False))
-        if extents[-1] < 1:
-            parser.raise_error("an extent must be at least 1", pos, parser.pos)
-        if parser.parse_optional_punctuation(",") is not None:
-            continue
-        if parallel is None and parser.parse_optional_punctuation("|") is not None:
-            parallel = len(names)
-            continue
-        parser.parse_punctuation(")", f": after dim '{name}' expected ',', '|' or ')'")
-        break
-    return Domain(tuple(names), tuple(extents), len(names) if parallel is None else parallel)
-
-
-# ---- reading and writing operands with their access maps -----------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Operand:
-    value: SSAValue
-    map: AffineMap
-    pad: float
-
-
-def _parse_operands(parser: Parser, domain: Domain) -> list[_Operand]:
-    def one() -> _Operand:
-        operand = parser.parse_unresolved_operand()
-        map = parse_map(parser, domain.names)
-        pad = 0.0
-        if parser.parse_optional_keyword("pad") is not None:
-            pad = -inf if parser.parse_optional_keyword("min") is not None else float(parser.parse_number())
-        parser.parse_punctuation(":")
-        return _Operand(parser.resolve_operand(operand, parser.parse_type()), map, pad)
-
-    return parser.parse_comma_separated_list(parser.Delimiter.PAREN, one)
-
-
-def _print_operands(
-    printer: Printer, domain: Domain, values: Sequence[SSAValue], maps: Sequence[AffineMap], pads: Sequence[float]
-) -> None:
-    def one(item: tuple[SSAValue, AffineMap, float]) -> None:
-        value, map, pad = item
-        printer.print_ssa_value(value)
-        print_map(printer, map, domain.names)
-        if pad:
-            printer.print_string(" pad min" if pad == -inf else f" pad {pad}")
-        printer.print_string(" : ")
-        printer.print_attribute(value.type)
-
-    with printer.in_parens():
-        printer.print_list(list(zip(values, maps, pads)), one)
-
-
-def print_argument(printer: Printer, argument: SSAValue) -> None:
-    """An epilogue argument: it has no location of its own, so none is printed."""
-    printer.print_ssa_value(argument)
-    printer.print_string(": ")
-    printer.print_attribute(argument.type)
-
-
-def maps_attr(maps: Sequence[AffineMap]) -> ArrayAttr[AffineMapAttr]:
-    return ArrayAttr([AffineMapAttr(m) for m in maps])
 
 
 @irdl_op_definition
@@ -187,6 +103,7 @@ class RecurrenceOp(IRDLOperation):
 
     inputs = var_operand_def(TensorType)
     extras = var_operand_def(TensorType)
+    destination = opt_operand_def(TensorType)
     domain_attr = prop_def(DomainAttr, prop_name="domain")
     maps = prop_def(ArrayAttr[AffineMapAttr])
     pads = prop_def(ArrayAttr[FloatAttr])
@@ -209,10 +126,11 @@ class RecurrenceOp(IRDLOperation):
         result_type: Attribute,
         pads: Sequence[float] | None = None,
         mapping: MappingAttr | None = None,
+        destination: SSAValue | None = None,
     ):
         maps = [m for _, m in (*inputs, *extras)] + [result_map]
         super().__init__(
-            operands=[[v for v, _ in inputs], [v for v, _ in extras]],
+            operands=[[v for v, _ in inputs], [v for v, _ in extras], [] if destination is None else [destination]],
             properties={
                 "domain": DomainAttr(domain),
                 "maps": maps_attr(maps),
@@ -245,6 +163,18 @@ class RecurrenceOp(IRDLOperation):
         return self.maps.data[-1].data
 
     @property
+    def write(self) -> Write:
+        """Where the result goes: the verifier has seen to it that the map can be taken apart."""
+        write = write_of(self.result_map, self.domain.extents, self.domain.parallel)
+        assert write is not None
+        return write
+
+    @property
+    def reads(self) -> list[tuple[SSAValue, AffineMap]]:
+        """The inputs, then the epilogue operands, with their access maps."""
+        return list(zip((*self.inputs, *self.extras), (m.data for m in self.maps.data)))
+
+    @property
     def pad_values(self) -> tuple[float, ...]:
         return tuple(p.value.data for p in self.pads.data)
 
@@ -265,18 +195,19 @@ class RecurrenceOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> RecurrenceOp:
         domain = parse_domain(parser)
-        ins: list[_Operand] = []
-        extras: list[_Operand] = []
+        ins: list[ReadOperand] = []
+        extras: list[ReadOperand] = []
         if parser.parse_optional_keyword("ins") is not None:
-            ins = _parse_operands(parser, domain)
+            ins = parse_operands(parser, domain)
         combiner = parser.parse_keyword_in(tuple(COMBINERS))
         if parser.parse_optional_keyword("with") is not None:
-            extras = _parse_operands(parser, domain)
+            extras = parse_operands(parser, domain)
         parser.parse_keyword("epilogue")
         args = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_argument)
         region = parser.parse_region(args)
         parser.parse_punctuation("->")
         result_map = parse_map(parser, domain.names)
+        into = parser.parse_optional_unresolved_operand() if parser.parse_optional_keyword("into") is not None else None
         mapping: MappingAttr | None = None
         if parser.parse_optional_keyword("mapping") is not None:
             attr = parser.parse_attribute()
@@ -285,6 +216,7 @@ class RecurrenceOp(IRDLOperation):
             mapping = attr
         attributes = parser.parse_optional_attr_dict()
         parser.parse_punctuation(":")
+        result_type = parser.parse_type()
         op = RecurrenceOp(
             domain,
             combiner,
@@ -292,9 +224,10 @@ class RecurrenceOp(IRDLOperation):
             [(o.value, o.map) for o in extras],
             result_map,
             region,
-            parser.parse_type(),
+            result_type,
             [o.pad for o in ins],
             mapping,
+            None if into is None else parser.resolve_operand(into, result_type),
         )
         op.attributes |= attributes
         return op
@@ -305,11 +238,11 @@ class RecurrenceOp(IRDLOperation):
         with printer.indented(2):
             if self.inputs:
                 printer.print_string("\nins")
-                _print_operands(printer, domain, self.inputs, self.input_maps, self.pad_values)
+                print_operands(printer, domain, self.inputs, self.input_maps, self.pad_values)
             printer.print_string(f"\n{self.combiner}")
             if self.extras:
                 printer.print_string(" with")
-                _print_operands(printer, domain, self.extras, self.extra_maps, [0.0] * len(self.extras))
+                print_operands(printer, domain, self.extras, self.extra_maps, [0.0] * len(self.extras))
             printer.print_string("\nepilogue")
             with printer.in_parens():
                 printer.print_list(self.epilogue.block.args, lambda arg: print_argument(printer, arg))
@@ -317,6 +250,9 @@ class RecurrenceOp(IRDLOperation):
             printer.print_region(self.epilogue, print_entry_block_args=False, print_block_terminators=True)
             printer.print_string("\n-> ")
             print_map(printer, self.result_map, domain.names)
+            if self.destination is not None:
+                printer.print_string(" into ")
+                printer.print_ssa_value(self.destination)
             if self.mapping is not None:
                 printer.print_string("\nmapping ")
                 printer.print_attribute(self.mapping)
@@ -364,13 +300,12 @@ class RecurrenceOp(IRDLOperation):
                 raise VerifyException(f"access to dim {d} of {value.type} covers {low}..{high}, outside 0..{size - 1}")
 
     def _verify_result(self) -> None:
-        shape, map = shape_of(self.result), self.result_map
-        dims = result_dims(map)
-        if dims is None or sorted(dims) != list(self.domain.parallel_dims):
-            raise VerifyException(f"the result map must name every parallel dim exactly once, got {map}")
-        expected = tuple(self.domain.extents[d] for d in dims)
-        if shape != expected:
-            raise VerifyException(f"the domain and the result map imply a result of shape {expected}, got {shape}")
+        destination = self.destination
+        if destination is not None and destination.type != self.result.type:
+            raise VerifyException(f"a write into {destination.type} gives that type, got {self.result.type}")
+        verify_write(
+            self.result_map, self.domain.extents, self.domain.parallel, self.result, partial=destination is not None
+        )
 
     def _verify_epilogue(self) -> None:
         block = self.epilogue.block
@@ -392,31 +327,9 @@ class RecurrenceOp(IRDLOperation):
 
     @property
     def accumulator_type(self) -> Attribute:
-        """Sums accumulate in f32 or i32; max and min keep the input's type."""
+        """Sums and products accumulate in f32 or i32 (i64 of i64); max and min keep the input's type."""
         element = type_of(self.inputs[0]).element_type
-        return accumulator(element) if self.combiner in ("mac", "add") else element
-
-
-def bounds(expr: Linear, extents: Sequence[int]) -> tuple[int, int]:
-    """Least and largest value while each dim d runs over [0, extents[d])."""
-    low = high = expr.const
-    for d, c in expr.terms:
-        if c > 0:
-            high += c * (extents[d] - 1)
-        else:
-            low += c * (extents[d] - 1)
-    return low, high
-
-
-def result_dims(map: AffineMap) -> tuple[int, ...] | None:
-    """The domain dim on each result dim, or None where the map is not a permutation of dims."""
-    out: list[int] = []
-    for expr in map.results:
-        lin = linear(expr)
-        if lin is None or lin.const or len(lin.terms) != 1 or lin.terms[0][1] != 1:
-            return None
-        out.append(lin.terms[0][0])
-    return tuple(out) if len(set(out)) == len(out) else None
+        return accumulator(element) if self.combiner in ("mac", "add", "mul") else element
 
 
 @irdl_op_definition
@@ -434,119 +347,4 @@ class YieldOp(IRDLOperation):
         super().__init__(operands=[value])
 
 
-def stored_array(value: WeightAttr, permuted: IntsAttr | None, shape: tuple[int, ...], element: Attribute) -> Any:
-    """A constant in its declared dim order (a view). Raises IRError where the weight is not what was declared."""
-    dtype = numpy_dtype(dtype_of(element))
-    if permuted is None:
-        return value.array_for(shape, dtype)
-    order = permuted.data
-    stored = tuple(shape[order.index(d)] for d in range(len(shape)))
-    return value.array_for(stored, dtype).transpose(order)
-
-
-@irdl_op_definition
-class ConstantOp(IRDLOperation):
-    """A constant tensor. With `permuted`, dim i is dim `permuted[i]` of the stored tensor: emission packs it once."""
-
-    name = "df.constant"
-
-    value = prop_def(WeightAttr)
-    permuted = opt_prop_def(IntsAttr)
-    result = result_def(TensorType)
-
-    traits = traits_def(Pure())
-    assembly_format = "qualified($value) (`permuted` $permuted^)? attr-dict `:` type($result)"
-
-    def __init__(self, value: WeightAttr, type: Attribute, permuted: Sequence[int] | None = None):
-        super().__init__(
-            properties={"value": value, "permuted": None if permuted is None else ints(permuted)}, result_types=[type]
-        )
-
-    def array(self) -> Any:
-        """The tensor as a numpy array in the result's dim order (a view)."""
-        return stored_array(self.value, self.permuted, shape_of(self.result), type_of(self.result).element_type)
-
-    def verify_(self) -> None:
-        if self.permuted is not None and sorted(self.permuted.data) != list(range(len(shape_of(self.result)))):
-            raise VerifyException(f"{list(self.permuted.data)} is not a permutation of the dims of {self.result.type}")
-
-
-@irdl_op_definition
-class CopyOp(IRDLOperation):
-    """Data movement: result element `[d...]` is the input at the access map's coordinates, or 0 outside it."""
-
-    name = "df.copy"
-
-    input = operand_def(TensorType)
-    domain_attr = prop_def(DomainAttr, prop_name="domain")
-    map = prop_def(AffineMapAttr)
-    result = result_def(TensorType)
-
-    traits = traits_def(Pure())
-
-    def __init__(self, input: SSAValue, domain: Domain, map: AffineMap):
-        super().__init__(
-            operands=[input],
-            properties={"domain": DomainAttr(domain), "map": AffineMapAttr(map)},
-            result_types=[TensorType(type_of(input).element_type, domain.extents)],
-        )
-
-    @property
-    def domain(self) -> Domain:
-        return self.domain_attr.data
-
-    @classmethod
-    def parse(cls, parser: Parser) -> CopyOp:
-        domain = parse_domain(parser)
-        operand = parser.parse_unresolved_operand()
-        map = parse_map(parser, domain.names)
-        attributes = parser.parse_optional_attr_dict()
-        parser.parse_punctuation(":")
-        op = CopyOp(parser.resolve_operand(operand, parser.parse_type()), domain, map)
-        op.attributes |= attributes
-        return op
-
-    def print(self, printer: Printer) -> None:
-        printer.print_string(f" {self.domain} ")
-        printer.print_ssa_value(self.input)
-        print_map(printer, self.map.data, self.domain.names)
-        printer.print_op_attributes(self.attributes)
-        printer.print_string(" : ")
-        printer.print_attribute(self.input.type)
-
-    def verify_(self) -> None:
-        if self.domain.parallel != self.domain.rank:
-            raise VerifyException("a copy has no reduction dims")
-        if shape_of(self.result) != self.domain.extents:
-            raise VerifyException(f"the domain implies a result of shape {self.domain.extents}, got {self.result.type}")
-        if len(self.map.data.results) != len(shape_of(self.input)) or self.map.data.num_dims != self.domain.rank:
-            raise VerifyException(
-                f"access map {self.map.data} does not take the domain to the dims of {self.input.type}"
-            )
-        if any(linear(e) is None for e in self.map.data.results):
-            raise VerifyException(f"access map {self.map.data} is not linear")
-
-
-@irdl_op_definition
-class ReshapeOp(IRDLOperation):
-    """The same elements in row-major order under another shape: an alias, never a copy."""
-
-    name = "df.reshape"
-
-    input = operand_def(TensorType)
-    result = result_def(TensorType)
-
-    traits = traits_def(Pure())
-    assembly_format = "$input attr-dict `:` type($input) `to` type($result)"
-
-    def __init__(self, input: SSAValue, shape: Sequence[int]):
-        super().__init__(operands=[input], result_types=[TensorType(type_of(input).element_type, shape)])
-
-    def verify_(self) -> None:
-        from math import prod
-
-        if prod(shape_of(self.input)) != prod(shape_of(self.result)):
-            raise VerifyException(f"{self.input.type} and {self.result.type} have different numbers of elements")
-
-
-DF = Dialect("df", [RecurrenceOp, YieldOp, ConstantOp, CopyOp, ReshapeOp], [DomainAttr, MappingAttr])
+DF = Dialect("df", [RecurrenceOp, YieldOp, ConstantOp, EmptyOp, CopyOp, GatherOp, ReshapeOp], [DomainAttr, MappingAttr])

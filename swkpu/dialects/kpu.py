@@ -19,7 +19,17 @@ from __future__ import annotations
 from xdsl.dialects.builtin import DictionaryAttr, IntAttr, IntegerAttr, StringAttr
 from xdsl.ir import Dialect
 
-from swkpu.dialects.kpu_buffers import AliasOp, AllocOp, ConstantOp, InputOp, OutputOp, slot_dims, storage
+from swkpu.dialects.kpu_buffers import (
+    AliasOp,
+    AllocOp,
+    ConstantOp,
+    InputOp,
+    OutputOp,
+    ViewOp,
+    layout_of,
+    slot_dims,
+    storage,
+)
 from swkpu.dialects.kpu_exec import ExecOp, FabricOp
 from swkpu.dialects.kpu_structure import CommandOp, ForOp, LayerOp, ProgramOp, StreamOp, depth_of
 from swkpu.dialects.kpu_transfers import LoadOp, PullOp, PushOp, StoreOp, TransferOp
@@ -68,12 +78,14 @@ __all__ = [
     "TilesAttr",
     "Tokens",
     "TransferOp",
+    "ViewOp",
     "aligned",
     "buffer_type",
     "coordinate_map",
     "depth_of",
     "info_int",
     "info_str",
+    "layout_of",
     "slot_dims",
     "storage",
 ]
@@ -81,7 +93,7 @@ __all__ = [
 KPU = Dialect(
     "kpu",
     [
-        ProgramOp, LayerOp, ForOp, StreamOp, AllocOp, ConstantOp, InputOp, OutputOp, AliasOp, FabricOp,
+        ProgramOp, LayerOp, ForOp, StreamOp, AllocOp, ConstantOp, InputOp, OutputOp, AliasOp, ViewOp, FabricOp,
         LoadOp, StoreOp, PushOp, PullOp, ExecOp,
     ],
     [BufferType, TilesAttr, SemaphoresAttr],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from xdsl.dialects.builtin import (
@@ -27,7 +29,7 @@ from swkpu.dialects.kpu_types import (
     aligned,
     buffer_type,
 )
-from swkpu.dialects.nn import IntsAttr
+from swkpu.dialects.nn import IntsAttr, ints
 from swkpu.dialects.weights import WeightAttr
 from swkpu.program.model import Space
 
@@ -155,6 +157,41 @@ class AliasOp(IRDLOperation):
             raise VerifyException(f"{b} does not have the bytes of {a}")
 
 
+@irdl_op_definition
+class ViewOp(IRDLOperation):
+    """A strided window on a buffer: element `[c...]` is element `offset + sum(c * strides)` of the source, counted
+    in its memory. A stride of 0 repeats elements, for reading.
+    """
+
+    name = "kpu.view"
+
+    source = operand_def(BufferType)
+    offset = prop_def(IntegerAttr.constr(type=i64))
+    strides = prop_def(IntsAttr)
+    result = result_def(BufferType)
+
+    assembly_format = "$source `from` $offset `strides` $strides attr-dict `:` type($source) `to` type($result)"
+
+    def __init__(self, source: SSAValue, offset: int, strides: Sequence[int], type: BufferType):
+        super().__init__(
+            operands=[source],
+            properties={"offset": IntegerAttr(offset, i64), "strides": ints(strides)},
+            result_types=[type],
+        )
+
+    def verify_(self) -> None:
+        a, b = buffer_type(self.source), buffer_type(self.result)
+        if a.memory is not b.memory or a.element != b.element:
+            raise VerifyException(f"a view of {a} has its memory and element type, got {b}")
+        if len(self.strides.data) != len(b.extents) or min(self.strides.data, default=0) < 0:
+            raise VerifyException(f"expected a stride of 0 or more per dim of {b}, got {list(self.strides.data)}")
+        offset, strides = layout_of(self.result)
+        last = offset + sum((e - 1) * s for e, s in zip(b.extents, strides))
+        count = prod(buffer_type(storage(self.result)).extents)
+        if offset < 0 or last >= count:
+            raise VerifyException(f"a view of elements {offset} to {last} of a buffer that has {count}")
+
+
 def slot_dims(value: SSAValue) -> int:
     """1 where the buffer has a leading slot dim."""
     owner = value.owner
@@ -162,7 +199,27 @@ def slot_dims(value: SSAValue) -> int:
 
 
 def storage(value: SSAValue) -> SSAValue:
-    """The buffer whose memory a value is, through aliases."""
-    while isinstance(value.owner, AliasOp):
+    """The buffer whose memory a value is, through aliases and views."""
+    while isinstance(value.owner, AliasOp | ViewOp):
         value = value.owner.source
     return value
+
+
+def layout_of(value: SSAValue) -> tuple[int, tuple[int, ...]]:
+    """Where a buffer's elements are in the memory of its storage: the first one's number, and a stride per dim."""
+    owner = value.owner
+    if isinstance(owner, ViewOp):
+        return layout_of(owner.source)[0] + owner.offset.value.data, owner.strides.data
+    if isinstance(owner, AliasOp):
+        return layout_of(owner.source)[0], element_strides(buffer_type(value).extents)
+    return 0, element_strides(buffer_type(value).extents)
+
+
+def element_strides(extents: Sequence[int]) -> tuple[int, ...]:
+    """Strides of a row-major tensor, in elements."""
+    out: list[int] = []
+    step = 1
+    for extent in reversed(extents):
+        out.insert(0, step)
+        step *= extent
+    return tuple(out)

@@ -60,7 +60,7 @@ class SequentialInterpreter:
                     self._store(op.result, op.array())
                 case kpu.AllocOp():
                     self.memory[op.result] = np.zeros(buffer_type(op.result).bytes, np.uint8)
-                case kpu.AliasOp():
+                case kpu.AliasOp() | kpu.ViewOp():
                     self.memory[op.result] = self.memory[op.source]
                 case kpu.FabricOp():
                     self.fabrics[op.sym_name.data] = fabric_of(op)
@@ -121,7 +121,7 @@ class SequentialInterpreter:
             steps = op.steps.data if side == "src" and op.steps is not None else (1,) * rank
             extents = op.within.data if side == "dst" and op.within is not None else None
             n0, n1 = op.tiles.range.data[1:] if op.tiles is not None else (1, 1)
-            map = _whole_map(buffer_type(value), extents, op.pad_value)
+            map = _map_of(value, extents, op.pad_value)
             self.windows[key] = Window(map, coords(start.data), axes, steps, op.box.data, n0, n1)
         return self.windows[key]
 
@@ -190,6 +190,17 @@ def _check_whole_block(op: kpu.TransferOp, block: SSAValue) -> None:
     )
     if not whole:
         raise IRError(f"{op.name} of a part of an l1 buffer runs only in the scheduled form")
+
+
+def _map_of(value: SSAValue, extents: Sequence[int] | None, pad: float) -> TensorMap:
+    """A buffer or view as a map of its storage's own bytes."""
+    type_ = buffer_type(value)
+    dtype = dtype_of(type_.element)
+    offset, strides = kpu.layout_of(value)
+    shape = type_.extents
+    steps = tuple(s * dtype.bytes for s in strides)
+    at = offset * dtype.bytes
+    return TensorMap(type_.memory, at, dtype, tuple(extents or shape), steps, shape, dtype.clamped(pad), 0)
 
 
 def _whole_map(type_: BufferType, extents: Sequence[int] | None = None, pad: float = 0.0) -> TensorMap:

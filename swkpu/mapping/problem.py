@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-from swkpu.affine import Linear, linear_map
+from xdsl.ir.affine import AffineMap
+
+from swkpu.affine import Linear, map_of
 from swkpu.dialects import df
 from swkpu.dialects.df import Domain, RecurrenceOp
 from swkpu.dialects.epilogue import fabric_program
+from swkpu.mapping.views import read_views, write_view
 from swkpu.program.model import Combiner, Dataflow, DType, FabricProgram
 from swkpu.types import dtype_of
 
@@ -70,26 +73,31 @@ def local_access(expr: Linear, domain: Domain) -> Linear:
 def problem_of(op: RecurrenceOp, in_dram: tuple[bool, ...], result_in_dram: bool, l2_budget: int) -> Problem:
     """The mapping problem of a recurrence; `in_dram` per operand (inputs, then epilogue operands)."""
     domain = op.domain
-    values = list(op.operands)
-    maps = [m.data for m in op.maps.data]
+    values = [v for v, _ in op.reads]
     operands = tuple(
         OperandAccess(
-            linear_map(map),
+            view.exprs,
             dtype_of(df.type_of(value).element_type),
-            df.shape_of(value),
+            view.extents,
             dram,
             isinstance(value.owner, df.ConstantOp),
             i < len(op.inputs),
         )
-        for i, (value, map, dram) in enumerate(zip(values, maps, in_dram))
+        for i, (value, view, dram) in enumerate(zip(values, read_views(op), in_dram))
     )
-    result_type = df.type_of(op.result)
-    result = OperandAccess(
-        linear_map(maps[-1]), dtype_of(result_type.element_type), result_type.get_shape(), result_in_dram, False, False
-    )
-    accumulator = op.accumulator_type if not op.is_elementwise else result_type.element_type
+    written = write_view(op)
+    dtype = dtype_of(df.type_of(op.result).element_type)
+    result = OperandAccess(written.exprs, dtype, written.extents, result_in_dram, False, False)
+    accumulator = op.accumulator_type if not op.is_elementwise else df.type_of(op.result).element_type
     fabric = local_fabric(op, (), (), Dataflow.OS, accumulator)
     return Problem(domain, fabric, operands, result, l2_budget)
+
+
+def local_maps(op: RecurrenceOp) -> list[AffineMap]:
+    """How a fabric program indexes the blocks of its operands and of its result."""
+    domain = op.domain
+    reads = [[local_access(e, domain) for e in view.exprs] for view in read_views(op)]
+    return [map_of(domain.rank, exprs) for exprs in (*reads, write_view(op).exprs)]
 
 
 def local_fabric(
@@ -100,12 +108,7 @@ def local_fabric(
     accumulator: object | None = None,
 ) -> FabricProgram:
     """The fabric program of a recurrence on blocks, with accesses relative to the blocks' origins."""
-    from swkpu.affine import map_of
-
     domain = op.domain
     if accumulator is None:
         accumulator = op.accumulator_type if not op.is_elementwise else df.type_of(op.result).element_type
-    maps = [map_of(domain.rank, [local_access(e, domain) for e in linear_map(m.data)]) for m in op.maps.data[:-1]] + [
-        op.result_map
-    ]
-    return fabric_program("", domain, op.combiner, maps, accumulator, op.epilogue, rows, cols, dataflow)  # pyright: ignore[reportArgumentType]
+    return fabric_program("", domain, op.combiner, local_maps(op), accumulator, op.epilogue, rows, cols, dataflow)  # pyright: ignore[reportArgumentType]

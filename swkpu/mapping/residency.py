@@ -21,10 +21,20 @@ from swkpu.types import dtype_of
 
 
 def root(value: SSAValue) -> SSAValue:
-    """The value whose memory a reshape shares."""
-    while isinstance(value.owner, df.ReshapeOp):
-        value = value.owner.input
-    return value
+    """The value whose memory a reshape, or a write into a destination, shares."""
+    while True:
+        match value.owner:
+            case df.ReshapeOp(input=source):
+                value = source
+            case df.RecurrenceOp(destination=SSAValue() as destination):
+                value = destination
+            case df.CopyOp(destination=SSAValue() as destination):
+                value = destination
+            case _:
+                return value
+
+
+Step = df.RecurrenceOp | df.CopyOp | df.GatherOp
 
 
 def bytes_of(value: SSAValue) -> int:
@@ -54,7 +64,7 @@ class _Life:
 
 def plan(func: FuncOp, capacity: int) -> Residency:
     """Decide residency for a function of recurrences and copies. Raises MemoryError where not even streams fit."""
-    steps: list[Operation] = [o for o in func.body.block.ops if isinstance(o, df.RecurrenceOp | df.CopyOp)]
+    steps: list[Operation] = [o for o in func.body.block.ops if isinstance(o, Step)]
     index = {op: i for i, op in enumerate(steps)}
     lives = {v.value: v for v in _lives(func, steps, index)}
     constants = [sum(bytes_of(v) for v in op.operands if isinstance(v.owner, df.ConstantOp)) for op in steps]
@@ -83,20 +93,21 @@ def plan(func: FuncOp, capacity: int) -> Residency:
 
 def _lives(func: FuncOp, steps: list[Operation], index: dict[Operation, int]) -> list[_Life]:
     """Results that may stay in L2, with the steps they are live at."""
-    out: list[_Life] = []
     returned = {root(v) for op in func.body.block.ops if isinstance(op, ReturnOp) for v in op.operands}
     last: dict[SSAValue, int] = {}
     for op in steps:
         for value in op.operands:
             last[root(value)] = index[op]
+    first: dict[SSAValue, int] = {}
     for op in steps:
-        value = op.results[0]
+        value = root(op.results[0])
         if value in returned or value not in last:
             continue
         if isinstance(op, df.CopyOp) and not _starts_in_dram(op.input):
             continue  # a copy from L2 is a store: its result is in DRAM
-        out.append(_Life(value, Request(aligned(bytes_of(value)), index[op], last[value])))
-    return out
+        first.setdefault(value, index[op])
+        last[value] = max(last[value], index[op])
+    return [_Life(v, Request(aligned(bytes_of(v)), start, last[v])) for v, start in first.items()]
 
 
 def _starts_in_dram(value: SSAValue) -> bool:

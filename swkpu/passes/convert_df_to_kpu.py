@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil
 
 from xdsl.builder import Builder
 from xdsl.context import Context
@@ -20,7 +20,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from swkpu.affine import Linear, linear_map, map_of
+from swkpu.affine import Linear, linear_map
 from swkpu.dialects import df, kpu
 from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.kpu import BufferType, TilesAttr, buffer_type
@@ -29,8 +29,10 @@ from swkpu.dialects.mapping import Mapping, Part
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import IRError, MappingError
 from swkpu.mapping.geometry import PartGeometry, layer_geometry
-from swkpu.mapping.problem import axis_step, local_access
+from swkpu.mapping.problem import axis_step, local_access, local_maps
 from swkpu.mapping.residency import bytes_of, plan, root
+from swkpu.mapping.transfers import Walk, walk_of
+from swkpu.mapping.views import View, read_views, write_view
 from swkpu.program.model import Space
 from swkpu.target import Machine, load_target
 from swkpu.types import dtype_of, rate_key
@@ -71,11 +73,14 @@ class LayerLowering:
     """Makes the body of one layer."""
 
     def __init__(self, op: RecurrenceOp, mapping: Mapping, buffers: dict[SSAValue, SSAValue], program: ProgramLowering):
-        self.op, self.mapping, self.buffers, self.program = op, mapping, buffers, program
+        self.op, self.mapping, self.program = op, mapping, program
         self.domain = op.domain
         self.extents = op.domain.extents
-        self.maps = [linear_map(m.data) for m in op.maps.data]
-        self.values = list(op.operands)
+        views = [*read_views(op), write_view(op)]
+        self.maps = [v.exprs for v in views]
+        self.values = [v for v, _ in op.reads]
+        self.sources = [program.view(buffers[v], view) for v, view in zip(self.values, views)]
+        self.target = program.view(buffers[op.result], views[-1])
         self.streamed: dict[int, Streamed] = {}
         geometry = layer_geometry(op, mapping, program.machine)
         self.l2_size, self.l2_loops = geometry.l2_size, geometry.l2_loops
@@ -129,8 +134,8 @@ class LayerLowering:
 
     def _emit_l2(self, scope: Scope, level: int) -> None:
         sizes = [self.l2_size.get(d, e) for d, e in enumerate(self.extents)]
-        for i, value in enumerate(self.values):
-            if buffer_type(self.buffers[value]).memory is Space.DRAM and self._level_in_l2(i) == level:
+        for i, source in enumerate(self.sources):
+            if buffer_type(source).memory is Space.DRAM and self._level_in_l2(i) == level:
                 self._load(scope, i, sizes)
         result = len(self.values)
         stores = self.result_space is Space.DRAM and self._level_in_l2(result) == level
@@ -152,7 +157,7 @@ class LayerLowering:
                 self._emit_l2(inner, level + 1)
         if stores:
             buffer = self.streamed[result].buffer
-            target = self.buffers[self.op.result]
+            target = self.target
             scope.builder.insert(
                 kpu.StoreOp(
                     buffer,
@@ -221,7 +226,7 @@ class LayerLowering:
         in_loop = scope.depth > 0
         buffer = self._alloc(scope, shape, type_of(value).element_type, Space.L2, in_loop)
         load = kpu.LoadOp(
-            self.buffers[value],
+            self.sources[operand],
             self._origin(operand, scope.start),
             buffer,
             row_major(shape),
@@ -251,7 +256,7 @@ class LayerLowering:
         block = self._alloc(scope, shape, type_of(value).element_type, Space.L1, in_loop, state)
         origin = self._origin(operand, self._start_of(scope, state))
         steps = self._steps(operand)
-        source, pad = self.buffers[value], self._pad(operand)
+        source, pad = self.sources[operand], self._pad(operand)
         if operand in self.streamed:
             stream = self.streamed[operand]
             base = self._origin(operand, stream.start)
@@ -290,7 +295,7 @@ class LayerLowering:
     def _pull(self, scope: Scope, state: PartState, block: SSAValue) -> None:
         result = len(self.values)
         origin = self._origin(result, self._start_of(scope, state))
-        target = self.buffers[self.op.result]
+        target = self.target
         if result in self.streamed:
             stream = self.streamed[result]
             origin = [o - b for o, b in zip(origin, self._origin(result, stream.start))]
@@ -347,6 +352,9 @@ class ProgramLowering:
                     self._recurrence(op)
                 case df.CopyOp():
                     self._copy(op)
+                case df.EmptyOp():
+                    memory = Space.DRAM if self.residency.is_dram(op.result) else Space.L2
+                    self._result_buffer(op, memory)
                 case df.ReshapeOp():
                     source = self.buffers[op.input]
                     old = buffer_type(source)
@@ -393,11 +401,22 @@ class ProgramLowering:
 
     def _result_buffer(self, op: Operation, space: Space) -> SSAValue:
         value = op.results[0]
+        if isinstance(op, RecurrenceOp) and op.destination is not None:
+            self.buffers[value] = self.buffers[op.destination]
+            return self.buffers[value]
         type_ = BufferType.of(shape_of(value), type_of(value).element_type, space)
         alloc = kpu.AllocOp(type_)
         alloc.result.name_hint = value.name_hint
         self.buffers[value] = self.builder.insert(alloc).result
         return self.buffers[value]
+
+    def view(self, buffer: SSAValue, view: View) -> SSAValue:
+        """A buffer as a recurrence's transfers see it."""
+        if view.is_whole:
+            return buffer
+        old = buffer_type(buffer)
+        type_ = BufferType.of(view.extents, old.element, old.memory)
+        return self.builder.insert(kpu.ViewOp(buffer, view.offset, view.strides, type_)).result
 
     def _layer(self, op: Operation, body: Block, info: dict[str, Attribute]) -> None:
         base = layer_name(op, f"layer{len(self.names)}")
@@ -440,43 +459,35 @@ class ProgramLowering:
 
     def _copy(self, op: df.CopyOp) -> None:
         """A copy out of DRAM is a load with another order of dims; one out of L2 a store."""
+        walk = walk_of(op)
+        if walk is None:
+            raise IRError(f"df.copy with access {op.map.data} is not a single transfer; run df-lower-copies")
         source = self.buffers[op.input]
+        in_l2 = buffer_type(source).memory is Space.L2
         body = Block()
         builder = Builder(InsertPoint.at_end(body))
-        extents = op.domain.extents
-        exprs = linear_map(op.map.data)
-        axes, steps = self._copy_axes(op)
-        if buffer_type(source).memory is Space.L2:
-            target = self._result_buffer(op, Space.DRAM)
-            builder.insert(
-                kpu.StoreOp(
-                    source,
-                    [Linear(e.const) for e in exprs],
-                    target,
-                    row_major(extents),
-                    extents,
-                    src_axes=axes,
-                    steps=steps,
-                )
-            )
-        elif not self.residency.is_dram(op.result):
-            target = self._result_buffer(op, Space.L2)
-            builder.insert(
-                kpu.LoadOp(
-                    source,
-                    [Linear(e.const) for e in exprs],
-                    target,
-                    row_major(extents),
-                    extents,
-                    src_axes=axes,
-                    steps=steps,
-                )
-            )
+        if not in_l2 and self.residency.is_dram(op.result):
+            self._copy_through_l2(op, builder, walk)
         else:
-            self._copy_through_l2(op, builder, axes, steps)
+            target = self._result_buffer(op, Space.DRAM if in_l2 else Space.L2)
+            extents = op.domain.extents
+            origin = [Linear(e.const) for e in linear_map(op.map.data)]
+            transfer = kpu.StoreOp if in_l2 else kpu.LoadOp
+            builder.insert(
+                transfer(
+                    source,
+                    origin,
+                    target,
+                    row_major(extents),
+                    extents,
+                    src_axes=walk.axes,
+                    steps=walk.steps,
+                    pad=op.pad_value,
+                )
+            )
         self._layer(op, body, {"op": StringAttr("copy")})
 
-    def _copy_through_l2(self, op: df.CopyOp, builder: Builder, axes: list[int], steps: list[int]) -> None:
+    def _copy_through_l2(self, op: df.CopyOp, builder: Builder, walk: Walk) -> None:
         """DRAM to DRAM in slices of the outermost dim, through a double buffer in L2."""
         source = self.buffers[op.input]
         target = self._result_buffer(op, Space.DRAM)
@@ -492,35 +503,25 @@ class ProgramLowering:
         buffer = inner.insert(kpu.AllocOp(BufferType.of(box, type_of(op.result).element_type, Space.L2), 2)).result
         at = [Linear.of(0, {0: rows}) if d == lead else Linear(0) for d in range(len(extents))]
         origin = [e.substitute(dict(enumerate(at))) for e in linear_map(op.map.data)]
-        inner.insert(kpu.LoadOp(source, origin, buffer, row_major(box), box, src_axes=axes, steps=steps))
+        inner.insert(
+            kpu.LoadOp(
+                source,
+                origin,
+                buffer,
+                row_major(box),
+                box,
+                src_axes=walk.axes,
+                steps=walk.steps,
+                pad=op.pad_value,
+            )
+        )
         inner.insert(kpu.StoreOp(buffer, row_major(box), target, at, box))
-
-    def _copy_axes(self, op: df.CopyOp) -> tuple[list[int], list[int]]:
-        """For each result dim the source axis it walks, and in what step. Raises IRError where one transfer cannot do
-        it.
-        """
-        axes: list[int] = [-1] * op.domain.rank
-        steps = [1] * op.domain.rank
-        for axis, e in enumerate(linear_map(op.map.data)):
-            moving = [(d, c) for d, c in e.terms if op.domain.extents[d] > 1]
-            if len(moving) > 1 or any(c < 1 for _, c in moving):
-                raise IRError(f"df.copy with access {op.map.data} is not a single transfer")
-            for d, c in moving:
-                axes[d], steps[d] = axis, c
-        rest = [a for a in range(op.domain.rank) if a not in axes]
-        if (
-            len(shape_of(op.input)) != op.domain.rank
-            or prod(op.domain.extents[d] for d in range(len(axes)) if axes[d] < 0) != 1
-        ):
-            raise IRError(f"df.copy with access {op.map.data} is not a single transfer")
-        return [a if a >= 0 else rest.pop(0) for a in axes], steps
 
     def fabric(self, op: RecurrenceOp, part: Part) -> str:
         """The symbol of the fabric program of a part; equal programs share one."""
         domain = op.domain
         accumulator = op.accumulator_type if not op.is_elementwise else type_of(op.result).element_type
-        maps = [map_of(domain.rank, [local_access(e, domain) for e in linear_map(m.data)]) for m in op.maps.data[:-1]]
-        maps.append(op.result_map)
+        maps = local_maps(op)
         rows, cols = ([domain.index(d) for d in dims] for dims in (part.rows, part.cols))
         new = kpu.FabricOp(
             f"f{len(self.fabrics)}",

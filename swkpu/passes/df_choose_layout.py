@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import AffineMapAttr, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
@@ -22,7 +22,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from swkpu.affine import linear_map
 from swkpu.dialects import df
-from swkpu.dialects.df import Domain, RecurrenceOp, maps_attr
+from swkpu.dialects.df import Domain, DomainAttr, RecurrenceOp, maps_attr
 from swkpu.dialects.nn import ints, shape_of, type_of
 
 Order = tuple[int, ...]
@@ -49,9 +49,8 @@ def _wish_of_writer(op: RecurrenceOp) -> Order | None:
     if op.combiner != "mac":
         return None
     in_x = {d for e in linear_map(op.input_maps[0]) for d in e.dims}
-    dims = df.result_dims(op.result_map)
-    assert dims is not None
-    return _last(len(dims), [axis for axis, d in enumerate(dims) if d not in in_x])
+    axes = linear_map(op.result_map)
+    return _last(len(axes), [axis for axis, e in enumerate(axes) if e.dims and not in_x & set(e.dims)])
 
 
 def _order_of_constant(map: AffineMap) -> Order:
@@ -65,7 +64,7 @@ def choose_orders(func: FuncOp) -> dict[SSAValue, Order]:
     wishes: dict[SSAValue, Order] = {}
     recurrences = [o for o in func.body.block.ops if isinstance(o, RecurrenceOp)]
     for op in recurrences:
-        for value, map in zip(op.operands, [m.data for m in op.maps.data]):
+        for value, map in op.reads:
             if isinstance(value.owner, df.ConstantOp):
                 wishes.setdefault(value, _order_of_constant(map))
             elif (wish := _wish_of_reader(op, map)) is not None:
@@ -73,21 +72,54 @@ def choose_orders(func: FuncOp) -> dict[SSAValue, Order]:
     for op in recurrences:
         if (wish := _wish_of_writer(op)) is not None:
             wishes.setdefault(op.result, wish)
-    changed = True
-    while changed:
-        changed = False
-        for op in recurrences:
-            group = [v for v in (*op.operands, op.result) if not isinstance(v.owner, df.ConstantOp)]
+    _spread(wishes, [g for op in func.body.block.ops for g in _alike(op)])
+    return {v: o for v, o in wishes.items() if o != tuple(range(len(o)))}
+
+
+def _alike(op: Operation) -> list[list[SSAValue]]:
+    """Groups of values that an op would like to have in one order; one chain of writes has one order."""
+    match op:
+        case RecurrenceOp():
             rank = len(shape_of(op.result))
-            group = [v for v in group if len(shape_of(v)) == rank]
-            known = next((wishes[v] for v in group if v in wishes), None)
-            if known is None:
-                continue
+            near = [v for v in (*op.inputs, *op.extras, op.result) if not isinstance(v.owner, df.ConstantOp)]
+            chain = [] if op.destination is None else [[op.destination, op.result]]
+            return [[v for v in near if len(shape_of(v)) == rank], *chain]
+        case df.CopyOp():
+            chain = [] if op.destination is None else [[op.destination, op.result]]
+            axes = [e.dims for e in linear_map(op.map.data)]
+            aligned = len(axes) == len(shape_of(op.result)) and all(d in ((), (i,)) for i, d in enumerate(axes))
+            return [*([[op.input, op.result]] if aligned else []), *chain]
+        case _:
+            return []
+
+
+def _spread(wishes: dict[SSAValue, Order], groups: list[list[SSAValue]]) -> None:
+    """Give values without a wish that of a neighbour, from the wishes outwards. A chain of writes must agree, so what
+    its first member wishes holds for all.
+    """
+    of_value: dict[SSAValue, list[list[SSAValue]]] = {}
+    for group in groups:
+        for v in group:
+            of_value.setdefault(v, []).append(group)
+    pending = list(wishes)
+    while pending:
+        value = pending.pop(0)
+        for group in of_value.get(value, ()):
             for v in group:
                 if v not in wishes:
-                    wishes[v] = known
-                    changed = True
-    return {v: o for v, o in wishes.items() if o != tuple(range(len(o)))}
+                    wishes[v] = wishes[value]
+                    pending.append(v)
+
+
+def _agree_on_chains(func: FuncOp, orders: dict[SSAValue, Order]) -> None:
+    """All values of a chain of writes are one buffer: they take the order of its beginning."""
+    for op in func.body.block.ops:
+        if isinstance(op, RecurrenceOp | df.CopyOp) and op.destination is not None:
+            order = orders.get(op.destination)
+            if order is None:
+                orders.pop(op.result, None)
+            else:
+                orders[op.result] = order
 
 
 def _permuted_type(value: SSAValue, order: Order) -> TensorType:  # pyright: ignore[reportMissingTypeArgument]
@@ -124,15 +156,15 @@ def apply_orders(func: FuncOp, orders: dict[SSAValue, Order]) -> None:
     for op in list(func.body.block.ops):
         match op:
             case RecurrenceOp():
-                values = [*op.operands, op.result]
+                values = [*op.inputs, *op.extras, op.result]
                 maps = [m.data for m in op.maps.data]
                 maps = [_permuted_map(m, orders[v]) if v in orders else m for v, m in zip(values, maps)]
                 op.properties["maps"] = maps_attr(maps)
-            case df.CopyOp() if op.input in orders:
-                op.properties["map"] = type(op.map)(_permuted_map(op.map.data, orders[op.input]))
+            case df.CopyOp():
+                _reorder_copy(op, orders)
             case df.ConstantOp() if op.result in orders:
                 op.properties["permuted"] = ints(orders[op.result])
-            case df.ReshapeOp() | ReturnOp():
+            case df.ReshapeOp() | df.GatherOp() | ReturnOp():
                 _restore_operands(op, orders)
             case _:
                 pass
@@ -149,16 +181,33 @@ def apply_orders(func: FuncOp, orders: dict[SSAValue, Order]) -> None:
             value.replace_uses_with_if(
                 copy.result,
                 lambda use, copy=copy: (
-                    use.operation is not copy and not isinstance(use.operation, df.ReshapeOp | ReturnOp)
+                    use.operation is not copy and not isinstance(use.operation, df.ReshapeOp | df.GatherOp | ReturnOp)
                 ),
             )
         else:
             Rewriter.replace_value_with_new_type(value, _permuted_type(value, order))
 
 
+def _reorder_copy(op: df.CopyOp, orders: dict[SSAValue, Order]) -> None:
+    """A copy reads the new order of its input; its result's order is that of its domain or of its write map."""
+    map, domain = op.map.data, op.domain
+    if op.input in orders:
+        map = _permuted_map(map, orders[op.input])
+    if op.result in orders:
+        order = orders[op.result]
+        if op.write_map is not None:
+            op.properties["write_map"] = AffineMapAttr(_permuted_map(op.write_map.data, order))
+        else:
+            moved = [AffineExpr.dimension(order.index(d)) for d in range(domain.rank)]
+            map = AffineMap(domain.rank, 0, tuple(e.replace_dims_and_symbols(moved, ()) for e in map.results))
+            names, extents = tuple(domain.names[d] for d in order), tuple(domain.extents[d] for d in order)
+            op.properties["domain"] = DomainAttr(Domain(names, extents, domain.rank))
+    op.properties["map"] = AffineMapAttr(map)
+
+
 def _has_fixed_order(value: SSAValue) -> bool:
-    """Is the value in the model's order, whatever its readers wish: an input, or what a reshape made of one?"""
-    return isinstance(value, BlockArgument) or isinstance(value.owner, df.ReshapeOp)
+    """Is the value in the model's order, whatever its readers wish: an input, or what a reshape or a gather made?"""
+    return isinstance(value, BlockArgument) or isinstance(value.owner, df.ReshapeOp | df.GatherOp)
 
 
 def _restore_operands(op: Operation, orders: dict[SSAValue, Order]) -> None:
@@ -194,4 +243,6 @@ class DfChooseLayoutPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for func in [o for o in op.walk() if isinstance(o, FuncOp) and not o.is_declaration]:
-            apply_orders(func, choose_orders(func))
+            orders = choose_orders(func)
+            _agree_on_chains(func, orders)
+            apply_orders(func, orders)

@@ -20,7 +20,7 @@ from swkpu.target import Machine, load_target
 
 
 def recurrence_problem(op: RecurrenceOp, residency: Residency, budget: int) -> Problem:
-    in_dram = tuple(residency.is_dram(v) for v in op.operands)
+    in_dram = tuple(residency.is_dram(v) for v, _ in op.reads)
     return problem_of(op, in_dram, residency.is_dram(op.result), budget)
 
 

@@ -22,7 +22,7 @@ from swkpu.dialects.df import RecurrenceOp, result_dims
 
 @dataclass(frozen=True)
 class _Fusion:
-    """A producer, its elementwise consumer, and the producer's dim for each dim of the consumer."""
+    """A producer, its elementwise consumer, and each of the consumer's dims as the producer's dims make it."""
 
     producer: RecurrenceOp
     consumer: RecurrenceOp
@@ -36,18 +36,20 @@ def _find(consumer: RecurrenceOp) -> _Fusion | None:
         producer = value.owner
         if not isinstance(producer, RecurrenceOp) or producer.parent is not consumer.parent:
             continue
+        if producer.destination is not None:
+            continue  # the consumer reads more than this producer makes
         if all(use.operation is consumer for use in producer.result.uses):
             if candidates.get(producer, map) != map:
                 candidates.pop(producer)  # read in two ways
                 continue
             candidates[producer] = map
     for producer in sorted(candidates, key=_position, reverse=True):
-        read, written = result_dims(candidates[producer]), result_dims(producer.result_map)
-        if read is None or written is None or sorted(read) != list(range(consumer.domain.rank)):
+        read, written = result_dims(candidates[producer]), producer.result_map.results
+        if read is None or sorted(read) != list(range(consumer.domain.rank)):
             continue
         dims: list[AffineExpr] = [AffineExpr.constant(0)] * consumer.domain.rank
         for axis, dim in enumerate(read):
-            dims[dim] = AffineExpr.dimension(written[axis])
+            dims[dim] = written[axis]
         return _Fusion(producer, consumer, tuple(dims))
     return None
 
@@ -94,6 +96,7 @@ def fuse(f: _Fusion) -> RecurrenceOp:
         Region(block),
         consumer.result.type,
         producer.pad_values,
+        destination=consumer.destination,
     )
     fused.attributes |= (producer if not producer.is_elementwise else consumer).attributes
     fused.location = producer.location if not producer.is_elementwise else consumer.location

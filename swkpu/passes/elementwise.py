@@ -12,7 +12,7 @@ from swkpu.types import is_float
 ELEMENTWISE = (nn.UnaryOp, nn.BinaryOp, nn.ClampOp, nn.CastOp, nn.BatchNormOp)
 """Each result element is a function of one element of each operand."""
 CONTRACTIONS = (nn.Conv2dOp, nn.LinearOp, nn.MatmulOp)
-REDUCTIONS = (nn.Pool2dOp, nn.ReduceOp)
+REDUCTIONS = (nn.PoolOp, nn.ReduceOp)
 SELECTIONS = (nn.MaxPool2dOp, nn.MaxOp, nn.ReshapeOp, nn.PermuteOp)
 """Each result element is one of the operand's, so they work on any storage type and round nothing."""
 

@@ -61,6 +61,7 @@ PASSES: dict[str, PassFactory] = {
         "df-fold-copies",
         "df-fuse",
         "df-choose-layout",
+        "df-lower-copies",
         "df-choose-mapping",
         "convert-df-to-kpu",
         "kpu-assign-memory",
@@ -151,6 +152,7 @@ def default_pipeline(
     if until == "nn":
         return passes
     passes += [_make(n) for n in ("convert-nn-to-df", "df-fold-copies", "df-fuse", "df-choose-layout")]
+    passes += [_make("df-fold-copies", reads=False), _make("df-lower-copies")]
     passes.append(_make("df-choose-mapping", **machine))
     if until == "df":
         return passes

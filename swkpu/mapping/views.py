@@ -1,0 +1,93 @@
+"""Operands as the transfers see them: strided views whose axes are single dims wherever that is possible.
+
+A read such as `x[b, 64*h + d]` (a reshape folded into an access map) would bring in a block with holes when d is cut;
+seen through a view of x with an axis for h and one for d it is `x[b, h, d]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from xdsl.ir.affine import AffineMap
+
+from swkpu.affine import Linear, linear_map
+from swkpu.dialects import df
+from swkpu.dialects.df import RecurrenceOp
+from swkpu.dialects.nn import shape_of
+
+MAX_VIEW_RANK = 6
+
+
+@dataclass(frozen=True)
+class View:
+    """A strided view of a row-major tensor (offset and strides in elements), and the access map on it."""
+
+    exprs: tuple[Linear, ...]
+    extents: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    is_whole: bool
+
+
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+def _split(expr: Linear, size: int, extents: Sequence[int]) -> list[tuple[int, int]] | None:
+    """The (dim, step) digits of a coordinate that several dims make as a mixed-radix number, or None."""
+    moving = sorted(((c, d) for d, c in expr.terms if extents[d] > 1), reverse=True)
+    low, high = df.bounds(expr, extents)
+    if len(moving) < 2 or low < 0 or high >= size or moving[-1][0] < 1:
+        return None
+    for i, (c, _) in enumerate(moving):
+        if c <= sum(other * (extents[d] - 1) for other, d in moving[i + 1 :]):
+            return None
+    return [(d, c) for c, d in moving]
+
+
+def view_of_read(exprs: Sequence[Linear], shape: Sequence[int], extents: Sequence[int]) -> View:
+    """How an operand of a given shape is best looked at."""
+    digits = [_split(e, size, extents) for e, size in zip(exprs, shape)]
+    rank = len(shape)
+    whole = row_major(shape)
+    out: list[tuple[Linear, int, int]] = []
+    offset = 0
+    split = False
+    for expr, size, stride, found in zip(exprs, shape, whole, digits):
+        if found is None or rank + len(found) - 1 > MAX_VIEW_RANK:
+            out.append((expr, size, stride))
+            continue
+        split = True
+        rank += len(found) - 1
+        offset += expr.const * stride
+        out += [(Linear.of(0, {d: 1}), extents[d], c * stride) for d, c in found]
+    return View(
+        tuple(e for e, _, _ in out), tuple(n for _, n, _ in out), tuple(s for _, _, s in out), offset, not split
+    )
+
+
+def read_views(op: RecurrenceOp) -> list[View]:
+    """The views of the inputs, then of the epilogue operands."""
+    return [view_of_read(linear_map(m), shape_of(v), op.domain.extents) for v, m in op.reads]
+
+
+def write_view(op: RecurrenceOp) -> View:
+    """The view of the result with one axis per parallel dim."""
+    shape, write = shape_of(op.result), op.write
+    strides = row_major(shape)
+    return View(
+        tuple(Linear.of(0, {d: 1}) for d in write.dims),
+        tuple(op.domain.extents[d] for d in write.dims),
+        write.strides(strides),
+        write.offset(strides),
+        write.is_permutation and op.destination is None,
+    )
+
+
+def access_maps(op: RecurrenceOp) -> list[AffineMap]:
+    """The maps of all operands and the result on their views."""
+    from swkpu.affine import map_of
+
+    return [map_of(op.domain.rank, v.exprs) for v in (*read_views(op), write_view(op))]
