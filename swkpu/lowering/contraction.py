@@ -4,49 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Operation
 from xdsl.ir.affine import AffineExpr, AffineMap
 
-from swkpu.dialects import df, nn
+from swkpu.dialects import nn
 from swkpu.dialects.df import Domain
 from swkpu.dialects.nn import shape_of, type_of
-from swkpu.lowering.structure import (
-    affine,
-    contraction,
-    dims,
-)
+from swkpu.lowering.structure import affine, contraction, dims
 from swkpu.lowering.table import lowering
 
+OUTPUT_NAMES = {1: ("ow",), 2: ("oh", "ow"), 3: ("od", "oh", "ow")}
+KERNEL_NAMES = {1: ("kw",), 2: ("kh", "kw"), 3: ("kd", "kh", "kw")}
 
-@lowering(nn.Conv2dOp)
-def lower_conv2d(op: nn.Conv2dOp) -> list[Operation]:
-    (sh, sw), (top, _, left, _), (dh, dw), groups = op.window
-    n, channels, _, _ = shape_of(op.input)
-    outputs, per_group, kh, kw = shape_of(op.weight)
-    _, _, oh, ow = shape_of(op.result)
-    result = type_of(op.result)
-    if groups == 1:
-        domain = Domain(("n", "oh", "ow", "oc", "kh", "kw", "ic"), (n, oh, ow, outputs, kh, kw, channels), 4)
-        dn, dh_, dw_, do, dkh, dkw, di = dims(7)
-        x = affine(7, [dn, di, dh_ * sh + dkh * dh - top, dw_ * sw + dkw * dw - left])
-        w = affine(7, [do, di, dkh, dkw])
-        return [contraction(domain, (op.input, x), (op.weight, w), affine(7, [dn, do, dh_, dw_]), result)]
-    if per_group == 1 and outputs == groups:
-        domain = Domain(("n", "oh", "ow", "c", "kh", "kw"), (n, oh, ow, groups, kh, kw), 4)
-        dn, dh_, dw_, dc, dkh, dkw = dims(6)
-        x = affine(6, [dn, dc, dh_ * sh + dkh * dh - top, dw_ * sw + dkw * dw - left])
-        w = affine(6, [dc, 0, dkh, dkw])
-        return [contraction(domain, (op.input, x), (op.weight, w), affine(6, [dn, dc, dh_, dw_]), result)]
+
+@lowering(nn.Conv2dOp, nn.Conv3dOp)
+def lower_conv(op: nn.ConvOp) -> list[Operation]:
+    stride, padding, dilation, groups = op.window
+    n = shape_of(op.input)[0]
+    outputs, per_group, *kernel = shape_of(op.weight)
+    out = shape_of(op.result)[2:]
+    spatial = len(out)
+    depthwise = per_group == 1 and outputs == groups
     each = outputs // groups
-    extents = (n, oh, ow, groups, each, kh, kw, per_group)
-    domain = Domain(("n", "oh", "ow", "g", "oc", "kh", "kw", "ic"), extents, 5)
-    dn, dh_, dw_, dg, do, dkh, dkw, di = dims(8)
-    x = affine(8, [dn, dg * per_group + di, dh_ * sh + dkh * dh - top, dw_ * sw + dkw * dw - left])
-    w = affine(8, [dg * each + do, di, dkh, dkw])
-    grouped = TensorType(result.element_type, (n, groups, each, oh, ow))
-    product = contraction(domain, (op.input, x), (op.weight, w), affine(8, [dn, dg, do, dh_, dw_]), grouped)
-    return [product, df.ReshapeOp(product.result, result.get_shape())]
+    feature_names: tuple[str, ...] = ("c",) if depthwise else ("oc",) if groups == 1 else ("g", "oc")
+    features: tuple[int, ...] = (groups,) if depthwise else (outputs,) if groups == 1 else (groups, each)
+    reduced_names, reduced = ((), ()) if depthwise else (("ic",), (per_group,))
+    domain = Domain(
+        ("n", *OUTPUT_NAMES[spatial], *feature_names, *KERNEL_NAMES[spatial], *reduced_names),
+        (n, *out, *features, *kernel, *reduced),
+        1 + spatial + len(features),
+    )
+    d = {name: AffineExpr.dimension(i) for i, name in enumerate(domain.names)}
+    at = [
+        d[o] * s + d[k] * step - before
+        for o, k, s, step, before in zip(
+            OUTPUT_NAMES[spatial], KERNEL_NAMES[spatial], stride, dilation, padding[::2], strict=True
+        )
+    ]
+    taps = [d[k] for k in KERNEL_NAMES[spatial]]
+    places = [d[o] for o in OUTPUT_NAMES[spatial]]
+    if depthwise:
+        x, w, y = [d["n"], d["c"], *at], [d["c"], 0, *taps], [d["n"], d["c"], *places]
+    elif groups == 1:
+        x, w, y = [d["n"], d["ic"], *at], [d["oc"], d["ic"], *taps], [d["n"], d["oc"], *places]
+    else:
+        feature = d["g"] * each + d["oc"]
+        x, w = [d["n"], d["g"] * per_group + d["ic"], *at], [feature, d["ic"], *taps]
+        y = [d["n"], feature, *places]
+    rank = domain.rank
+    result = type_of(op.result)
+    return [contraction(domain, (op.input, affine(rank, x)), (op.weight, affine(rank, w)), affine(rank, y), result)]
 
 
 @lowering(nn.LinearOp)

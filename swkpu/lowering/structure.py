@@ -102,6 +102,7 @@ def contraction(
     w: tuple[SSAValue, AffineMap],
     result_map: AffineMap,
     result: TensorType[Any],
+    into: SSAValue | None = None,
 ) -> df.RecurrenceOp:
     body = region([result.element_type], yield_accumulator)
-    return df.RecurrenceOp(domain, "mac", [x, w], [], result_map, body, result)
+    return df.RecurrenceOp(domain, "mac", [x, w], [], result_map, body, result, destination=into)

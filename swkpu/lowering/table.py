@@ -15,7 +15,7 @@ Lowering = Callable[[Any], list[Operation]]
 L = TypeVar("L", bound=Lowering)
 
 LOWERINGS: dict[type[Operation], Lowering] = {}
-FILES = ("contraction", "elementwise", "movement", "reduction", "window")
+FILES = ("contraction", "elementwise", "movement", "reduction", "resize", "transposed", "window")
 
 
 def lowering(*kinds: type[Operation]) -> Callable[[L], L]:

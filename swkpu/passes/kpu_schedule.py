@@ -13,6 +13,10 @@ always ends where it began.
 layers X has finished, as far as Y must know: Y reads what X wrote, or writes where X's buffers were. What Y already
 knows, directly or through others, is not waited for again.
 
+A machine has a fixed number of semaphores. Where there are too many pairs of engines, the timelines that are used
+least go over a *relay*: at the beginning of a layer the store engine, which seldom has anything to do, waits for
+the one engine and tells the other.
+
 No order can deadlock: the sequential program is one that satisfies every wait.
 """
 
@@ -44,12 +48,13 @@ Engine = tuple[str, str]
 
 _KINDS: dict[type[Operation], str] = {
     kpu.LoadOp: "dma_in",
+    kpu.GatherOp: "dma_in",
     kpu.PushOp: "bm_in",
     kpu.ExecOp: "fabric",
     kpu.PullOp: "bm_out",
     kpu.StoreOp: "dma_out",
 }
-_PIPELINE = tuple(_KINDS.values())
+_PIPELINE = tuple(dict.fromkeys(_KINDS.values()))
 """Engines in the order in which a layer's data passes through them."""
 
 
@@ -80,8 +85,10 @@ def accesses_of(command: Operation) -> Iterator[tuple[SSAValue, bool]]:
         if command.accumulator is not None:
             yield storage(command.accumulator), True
         return
-    assert isinstance(command, kpu.TransferOp)
+    assert isinstance(command, kpu.TransferOp | kpu.GatherOp)
     yield storage(command.src), False
+    if isinstance(command, kpu.GatherOp):
+        yield storage(command.index), False
     yield storage(command.dst), True
 
 
@@ -102,9 +109,14 @@ def statement_in(block: Block, op: Operation) -> Operation:
     return op
 
 
+RELAY: Engine = ("dma_out", "")
+
+
 class Scheduler:
-    def __init__(self, program: kpu.ProgramOp, limit: int):
-        self.program, self.limit = program, limit
+    def __init__(self, program: kpu.ProgramOp, relayed: frozenset[tuple[Engine, Engine]] = frozenset()):
+        self.program, self.relayed = program, relayed
+        self.relays: dict[int, Tokens] = {}
+        self.timeline_uses: dict[tuple[Engine, Engine], int] = {}
         self.layers = [o for o in program.body.block.ops if isinstance(o, kpu.LayerOp)]
         self.accesses: dict[SSAValue, list[Access]] = {}
         self.layer_of: dict[Operation, int] = {}
@@ -125,8 +137,6 @@ class Scheduler:
 
     def semaphore(self, *key: object, initial: int = 0) -> int:
         if key not in self.semaphores:
-            if len(self.initial) >= self.limit:
-                raise MappingError(f"the schedule needs more than the target's {self.limit} semaphores")
             self.semaphores[key] = len(self.initial)
             self.initial.append(initial)
         return self.semaphores[key]
@@ -135,12 +145,10 @@ class Scheduler:
         return self.tokens.setdefault((statement, engine), Tokens())
 
     def acquire(self, statement: Operation, engine: Engine, semaphore: int, count: int) -> None:
-        tokens = self._tokens(statement, engine).acquire
-        tokens[semaphore] = tokens.get(semaphore, 0) + count
+        _add(self._tokens(statement, engine).acquire, semaphore, count)
 
     def release(self, statement: Operation, engine: Engine, semaphore: int, count: int) -> None:
-        tokens = self._tokens(statement, engine).release
-        tokens[semaphore] = tokens.get(semaphore, 0) + count
+        _add(self._tokens(statement, engine).release, semaphore, count)
 
     # -- channels --
 
@@ -231,17 +239,49 @@ class Scheduler:
                     for other, i in sorted(wanted.items(), key=lambda item: (-item[1], item[0])):
                         if max(known.get(other, -1), later.get(other, -1)) >= i:
                             continue
-                        semaphore = self.semaphore("timeline", other, engine)
-                        last = max(self._statements(self.layers[i], other), key=self.position.__getitem__)
-                        self.release(last, other, semaphore, 1)
+                        semaphore = self.semaphore("timeline", *self._route(other, engine))
+                        if (other, engine) in self.relayed:
+                            learned = self._relay(j, other, i, knows, at_end)
+                            _add(self.relays[j].release, semaphore, 1)
+                        else:
+                            self.release(self._last(i, other), other, semaphore, 1)
+                            learned = at_end[other, i] | {other: i}
                         self.acquire(statement, engine, semaphore, 1)
-                        learned = at_end[other, i] | {other: i}
                         _learn(known if statement is first else later, learned)
                 at_first[engine] = dict(known)
                 _learn(known, later)
                 knows[engine] = known | {engine: j}
             for engine in here:
                 at_end[engine, j] = dict(knows[engine])
+
+    def _route(self, other: Engine, engine: Engine) -> tuple[Engine, Engine]:
+        """The pair of engines whose timeline makes `engine` wait for `other`."""
+        self.timeline_uses[other, engine] = self.timeline_uses.get((other, engine), 0) + 1
+        return (RELAY, engine) if (other, engine) in self.relayed else (other, engine)
+
+    def _relay(
+        self,
+        layer: int,
+        other: Engine,
+        finished: int,
+        knows: dict[Engine, dict[Engine, int]],
+        at_end: dict[tuple[Engine, int], dict[Engine, int]],
+    ) -> dict[Engine, int]:
+        """Let the relay wait, before its part of a layer, until another engine has finished an earlier one.
+
+        Returns what those who then wait for the relay know.
+        """
+        known = knows.setdefault(RELAY, {})
+        tokens = self.relays.setdefault(layer, Tokens())
+        if known.get(other, -1) < finished:
+            semaphore = self.semaphore("timeline", other, RELAY)
+            self.release(self._last(finished, other), other, semaphore, 1)
+            _add(tokens.acquire, semaphore, 1)
+            _learn(known, at_end[other, finished] | {other: finished})
+        return dict(known)
+
+    def _last(self, layer: int, engine: Engine) -> Operation:
+        return max(self._statements(self.layers[layer], engine), key=self.position.__getitem__)
 
     def _statements(self, layer: kpu.LayerOp, engine: Engine) -> list[Operation]:
         block = layer.body.block
@@ -302,11 +342,14 @@ class Scheduler:
 
     def streams(self) -> list[kpu.StreamOp]:
         used = {engine_of(c) for layer in self.layers for c in commands_in(layer)}
+        used |= {RELAY} if self.relays else set()
         kinds = ("dma_in", "dma_out", "bm_in", "bm_out", "fabric")
         out: list[kpu.StreamOp] = []
         for engine in sorted(used, key=lambda e: (kinds.index(e[0]), e[1])):
             block = Block()
-            for layer in self.layers:
+            for i, layer in enumerate(self.layers):
+                if engine == RELAY and i in self.relays:
+                    block.add_ops(_brackets(self.relays[i], layer.sym_name.data))
                 self._project(layer.body.block, block, engine, layer.sym_name.data)
             out.append(kpu.StreamOp(engine[0], engine[1] or None, Region(block)))
         return out
@@ -335,6 +378,18 @@ class Scheduler:
         target.add_op(new)
         for chunk in after:
             target.add_op(_bracket("release", chunk, layer))
+
+
+def _add(tokens: dict[int, int], semaphore: int, count: int) -> None:
+    tokens[semaphore] = tokens.get(semaphore, 0) + count
+
+
+def _brackets(tokens: Tokens, layer: str) -> Iterator[ForOp]:
+    """Empty loops that take all of some tokens and then give others."""
+    for kind, wanted in (("acquire", tokens.acquire), ("release", tokens.release)):
+        for chunk in _chunks(wanted):
+            if chunk:
+                yield _bracket(kind, chunk, layer)
 
 
 def _learn(known: dict[Engine, int], news: dict[Engine, int]) -> None:
@@ -413,19 +468,34 @@ def _index_slot(command: Operation, operand: int, epoch: Linear) -> None:
             assert command.accumulator_start is not None
             command.properties["accumulator_start"] = prepend(command.accumulator_start)
         return
-    assert isinstance(command, kpu.TransferOp)
-    if operand == 0:
-        command.properties["src_start"] = prepend(command.src_start)
-    else:
-        command.properties["dst_start"] = prepend(command.dst_start)
+    assert isinstance(command, kpu.TransferOp | kpu.GatherOp)
+    starts = [name for name in ("src_start", "index_start", "dst_start") if name in command.properties]
+    attr = command.properties[starts[operand]]
+    assert isinstance(attr, AffineMapAttr)
+    command.properties[starts[operand]] = prepend(attr)
+
+
+def _scheduler(program: kpu.ProgramOp, semaphores: int) -> Scheduler:
+    """A schedule within the number of semaphores: the least used timelines are relayed, as many as it takes."""
+    relayed: frozenset[tuple[Engine, Engine]] = frozenset()
+    while True:
+        scheduler = Scheduler(program, relayed)
+        scheduler.timelines(scheduler.channels())
+        excess = len(scheduler.initial) - semaphores
+        if excess <= 0:
+            return scheduler
+        direct = [p for p in scheduler.timeline_uses if p not in relayed and RELAY not in p]
+        if not direct:
+            raise MappingError(f"the schedule needs {len(scheduler.initial)} semaphores; the target has {semaphores}")
+        direct.sort(key=lambda p: (scheduler.timeline_uses[p], p))
+        relayed |= frozenset(direct[: max(4, excess)])
 
 
 def schedule(program: kpu.ProgramOp, semaphores: int) -> None:
     """Turn a sequential program with addresses into its scheduled form."""
     if any(isinstance(o, kpu.StreamOp) for o in program.body.block.ops):
         raise IRError("the program is scheduled already")
-    scheduler = Scheduler(program, semaphores)
-    scheduler.timelines(scheduler.channels())
+    scheduler = _scheduler(program, semaphores)
     hoist_buffers(program, scheduler.layers)
     streams = scheduler.streams()
     outputs = [o for o in program.body.block.ops if isinstance(o, kpu.OutputOp)]
