@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import Attribute, Block, SSAValue
 from xdsl.ir.affine import AffineMap
 
 from swkpu import __version__
@@ -85,8 +85,8 @@ class Emitter:
         if not streams:
             raise IRError("the program is not scheduled; run kpu-schedule before translating it to a binary")
         segments, constants = self._constants([op for op in ops if isinstance(op, kpu.ConstantOp)])
-        inputs = tuple(self._symbol(op.sym_name.data, op.result) for op in ops if isinstance(op, kpu.InputOp))
-        outputs = tuple(self._symbol(op.sym_name.data, op.value) for op in ops if isinstance(op, kpu.OutputOp))
+        inputs = tuple(self._symbol(op.sym_name.data, op.result, op.host) for op in ops if isinstance(op, kpu.InputOp))
+        outputs = tuple(self._symbol(op.sym_name.data, op.value, op.host) for op in ops if isinstance(op, kpu.OutputOp))
         layers = tuple(_layer(op) for op in ops if isinstance(op, kpu.LayerOp))
         info = self.op.info
         metadata = m.Metadata(
@@ -133,9 +133,9 @@ class Emitter:
             at += len(raw) + padding
         return tuple(segments), b"".join(chunks)
 
-    def _symbol(self, name: str, value: SSAValue) -> m.Symbol:
+    def _symbol(self, name: str, value: SSAValue, host: Attribute | None) -> m.Symbol:
         type_ = buffer_type(value)
-        return m.Symbol(name, self.map(value), type_.extents, dtype_of(type_.element))
+        return m.Symbol(name, self.map(value), type_.extents, dtype_of(host or type_.element))
 
     def map(self, value: SSAValue, extents: Sequence[int] | None = None, pad: float = 0.0) -> int:
         """The number of the tensor map of a view of a buffer: its own extents, or fewer."""
@@ -198,6 +198,8 @@ class Emitter:
                     out.append(m.Load(**self._transfer(op), **common))
                 case kpu.StoreOp():
                     out.append(m.Store(**self._transfer(op), **common))
+                case kpu.GatherOp():
+                    out.append(self._gather(op, common))
                 case kpu.PushOp():
                     out.append(m.Push(tiles=self._tiles(op.tiles), **self._transfer(op), **common))
                 case kpu.PullOp():
@@ -246,6 +248,25 @@ class Emitter:
             (1,) * rank,
         )
         return {"src": src, "dst": dst, "box": tuple(op.box.data[k] for k in order)}
+
+    def _gather(self, op: kpu.GatherOp, common: dict[str, Any]) -> m.Gather:
+        """Box dims that choose an index come first, then the dims of a row, so that rows are contiguous."""
+        rank = len(op.box.data)
+        slots = [kpu.slot_dims(storage(v)) for v in op.operands]
+        chooses, walks = (kpu.layout_of(v)[1][s:] for v, s in zip((op.index, op.src), (slots[1], slots[0])))
+        order = sorted(range(rank), key=lambda k: (chooses[k] == 0, -chooses[k], -walks[op.walked_dims[k]]))
+
+        def block(map: int, start: AffineMap, axes: Sequence[int], slot: int) -> m.Block:
+            return m.Block(map, coords(start), tuple(axes[k] + slot for k in order), (1,) * rank)
+
+        return m.Gather(
+            src=block(self.map(op.src, pad=op.pad_value), op.src_start.data, op.walked_dims, slots[0]),
+            index=block(self.map(op.index), op.index_start.data, range(rank), slots[1]),
+            dst=block(self.map(op.dst), op.dst_start.data, range(rank), slots[2]),
+            box=tuple(op.box.data[k] for k in order),
+            dim=op.indexed_dim + slots[0],
+            **common,
+        )
 
     def _exec(self, op: kpu.ExecOp, common: dict[str, Any]) -> m.Exec:
         name = op.fabric.root_reference.data

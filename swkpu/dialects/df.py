@@ -14,8 +14,8 @@ that a domain-flow machine executes.
 
 For every point of the domain (parallel dims; reduction dims) the *inputs* are read through their access maps,
 combined (`mac` multiplies two and adds, `add`, `mul`, `max` and `min` take one) over the reduction dims, and the
-epilogue is evaluated once per point of the parallel dims, on the accumulated value and the *epilogue operands*. A recurrence
-that combines nothing (`none`) is elementwise. An input read outside its tensor gives its pad value (0, or
+epilogue is evaluated once per point of the parallel dims, on the accumulated value and the *epilogue operands*. A
+recurrence that combines nothing (`none`) is elementwise. An input read outside its tensor gives its pad value (0, or
 another, `min` and `max` being the type's least and greatest), so padding is never a copy.
 
 A recurrence or copy may write `into` a destination, through an affine map with offsets and steps: concatenation and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, i1
 from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 
@@ -23,21 +23,80 @@ MICRO_OPS: dict[type[Operation], MicroOpcode] = {
     arith.MaximumfOp: MicroOpcode.MAXIMUMF,
     arith.MinimumfOp: MicroOpcode.MINIMUMF,
     arith.NegfOp: MicroOpcode.NEGF,
-    arith.ExtFOp: MicroOpcode.EXTF,
-    arith.TruncFOp: MicroOpcode.TRUNCF,
     math.AbsFOp: MicroOpcode.ABSF,
+    math.CopySignOp: MicroOpcode.COPYSIGN,
+    math.FmaOp: MicroOpcode.FMA,
     math.ExpOp: MicroOpcode.EXP,
+    math.Exp2Op: MicroOpcode.EXP2,
+    math.ExpM1Op: MicroOpcode.EXPM1,
     math.LogOp: MicroOpcode.LOG,
+    math.Log2Op: MicroOpcode.LOG2,
+    math.Log10Op: MicroOpcode.LOG10,
+    math.Log1pOp: MicroOpcode.LOG1P,
     math.SqrtOp: MicroOpcode.SQRT,
     math.RsqrtOp: MicroOpcode.RSQRT,
-    math.TanhOp: MicroOpcode.TANH,
-    math.ErfOp: MicroOpcode.ERF,
-    math.FloorOp: MicroOpcode.FLOOR,
-    math.CeilOp: MicroOpcode.CEIL,
     math.PowFOp: MicroOpcode.POWF,
     math.SinOp: MicroOpcode.SIN,
     math.CosOp: MicroOpcode.COS,
+    math.TanOp: MicroOpcode.TAN,
+    math.AsinOp: MicroOpcode.ASIN,
+    math.AcosOp: MicroOpcode.ACOS,
+    math.AtanOp: MicroOpcode.ATAN,
+    math.Atan2Op: MicroOpcode.ATAN2,
+    math.SinhOp: MicroOpcode.SINH,
+    math.CoshOp: MicroOpcode.COSH,
+    math.TanhOp: MicroOpcode.TANH,
+    math.AsinhOp: MicroOpcode.ASINH,
+    math.AcoshOp: MicroOpcode.ACOSH,
+    math.AtanhOp: MicroOpcode.ATANH,
+    math.ErfOp: MicroOpcode.ERF,
+    math.FloorOp: MicroOpcode.FLOOR,
+    math.CeilOp: MicroOpcode.CEIL,
+    math.TruncOp: MicroOpcode.TRUNC,
+    math.RoundOp: MicroOpcode.ROUND,
+    math.RoundEvenOp: MicroOpcode.ROUNDEVEN,
+    arith.AddiOp: MicroOpcode.ADDI,
+    arith.SubiOp: MicroOpcode.SUBI,
+    arith.MuliOp: MicroOpcode.MULI,
+    arith.DivSIOp: MicroOpcode.DIVSI,
+    arith.FloorDivSIOp: MicroOpcode.FLOORDIVSI,
+    arith.RemSIOp: MicroOpcode.REMSI,
+    arith.MaxSIOp: MicroOpcode.MAXSI,
+    arith.MinSIOp: MicroOpcode.MINSI,
+    math.AbsIOp: MicroOpcode.ABSI,
+    arith.AndIOp: MicroOpcode.ANDI,
+    arith.OrIOp: MicroOpcode.ORI,
+    arith.XOrIOp: MicroOpcode.XORI,
+    arith.ShLIOp: MicroOpcode.SHLI,
+    arith.ShRSIOp: MicroOpcode.SHRSI,
+    arith.SelectOp: MicroOpcode.SELECT,
+    arith.SIToFPOp: MicroOpcode.SITOFP,
+    arith.UIToFPOp: MicroOpcode.UITOFP,
+    arith.FPToSIOp: MicroOpcode.FPTOSI,
+    arith.ExtFOp: MicroOpcode.EXTF,
+    arith.TruncFOp: MicroOpcode.TRUNCF,
+    arith.ExtSIOp: MicroOpcode.EXTSI,
+    arith.ExtUIOp: MicroOpcode.EXTUI,
+    arith.TruncIOp: MicroOpcode.TRUNCI,
 }
+
+
+def opcode(op: Operation) -> MicroOpcode:
+    """The micro-operation that an epilogue op is. Raises IRError for an op with no machine form."""
+    if isinstance(op, arith.CmpfOp | arith.CmpiOp):
+        predicate = _predicate(op)
+        name = f"{op.name.removeprefix('arith.').upper()}_{predicate.upper()}"
+        if name in MicroOpcode.__members__:
+            return MicroOpcode[name]
+        raise IRError(f"the drain and vector units have no {op.name} with predicate '{predicate}'")
+    if type(op) not in MICRO_OPS:
+        raise IRError(f"the drain and vector units have no operation for {op.name}")
+    return MICRO_OPS[type(op)]
+
+
+def _predicate(op: arith.CmpfOp | arith.CmpiOp) -> str:
+    names = arith.CMPF_COMPARISON_OPERATIONS if isinstance(op, arith.CmpfOp) else arith.CMPI_COMPARISON_OPERATIONS
+    return names[op.predicate.value.data]
 
 
 def micro_ops(epilogue: Region) -> tuple[tuple[MicroOp, ...], int]:
@@ -50,21 +109,24 @@ def micro_ops(epilogue: Region) -> tuple[tuple[MicroOp, ...], int]:
         if isinstance(op, YieldOp):
             result = registers[op.value]
             continue
+        type_ = dtype_of(op.results[0].type)
         if isinstance(op, arith.ConstantOp):
-            micro = MicroOp(MicroOpcode.CONSTANT, dtype_of(op.result.type), (), _constant(op))
-        elif type(op) in MICRO_OPS:
-            args = tuple(registers[v] for v in op.operands)
-            micro = MicroOp(MICRO_OPS[type(op)], dtype_of(op.results[0].type), args)
+            micro = MicroOp(MicroOpcode.CONSTANT, type_, (), _constant(op))
         else:
-            raise IRError(f"the drain and vector units have no operation for {op.name}")
+            micro = MicroOp(opcode(op), type_, tuple(registers[v] for v in op.operands))
         registers[op.results[0]] = len(registers)
         out.append(micro)
     return tuple(out), result
 
 
 def _constant(op: arith.ConstantOp) -> float:
+    if isinstance(op.value, IntegerAttr) and op.result.type == i1:
+        return float(bool(op.value.value.data))  # true is -1 as a signed integer
     if isinstance(op.value, FloatAttr | IntegerAttr):
-        return float(op.value.value.data)
+        number = op.value.value.data
+        if isinstance(number, int) and int(float(number)) != number:
+            raise IRError(f"an epilogue constant is kept as a double, which {number} is not")
+        return float(number)
     raise IRError(f"an epilogue constant must be a number, got {op.value}")
 
 

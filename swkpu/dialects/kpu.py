@@ -31,6 +31,7 @@ from swkpu.dialects.kpu_buffers import (
     storage,
 )
 from swkpu.dialects.kpu_exec import ExecOp, FabricOp
+from swkpu.dialects.kpu_gather import GatherOp
 from swkpu.dialects.kpu_structure import CommandOp, ForOp, LayerOp, ProgramOp, StreamOp, depth_of
 from swkpu.dialects.kpu_transfers import LoadOp, PullOp, PushOp, StoreOp, TransferOp
 from swkpu.dialects.kpu_types import (
@@ -65,6 +66,7 @@ __all__ = [
     "ExecOp",
     "FabricOp",
     "ForOp",
+    "GatherOp",
     "InputOp",
     "LayerOp",
     "LoadOp",
@@ -94,13 +96,13 @@ KPU = Dialect(
     "kpu",
     [
         ProgramOp, LayerOp, ForOp, StreamOp, AllocOp, ConstantOp, InputOp, OutputOp, AliasOp, ViewOp, FabricOp,
-        LoadOp, StoreOp, PushOp, PullOp, ExecOp,
+        LoadOp, StoreOp, GatherOp, PushOp, PullOp, ExecOp,
     ],
     [BufferType, TilesAttr, SemaphoresAttr],
 )  # fmt: skip
 
 TRANSFERS = (LoadOp, StoreOp, PushOp, PullOp)
-COMMANDS = (*TRANSFERS, ExecOp)
+COMMANDS = (*TRANSFERS, GatherOp, ExecOp)
 
 
 def info_int(info: DictionaryAttr, key: str, default: int = 0) -> int:

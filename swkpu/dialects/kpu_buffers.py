@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     i64,
 )
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     ParsePropInAttrDict,
@@ -108,33 +108,35 @@ class ConstantOp(IRDLOperation):
 
 @irdl_op_definition
 class InputOp(IRDLOperation):
-    """A tensor in DRAM that the host writes before a run."""
+    """A tensor in DRAM that the host writes before a run. `host` is the host's element type where it is another."""
 
     name = "kpu.input"
 
     sym_name = prop_def(StringAttr)
+    host = opt_prop_def(Attribute)
     address = opt_prop_def(IntegerAttr.constr(type=i64))
     result = result_def(BufferType)
 
-    assembly_format = "$sym_name (`at` $address^)? attr-dict `:` type($result)"
+    assembly_format = "$sym_name (`host` $host^)? (`at` $address^)? attr-dict `:` type($result)"
 
-    def __init__(self, name: str, type: BufferType):
-        super().__init__(properties={"sym_name": StringAttr(name)}, result_types=[type])
+    def __init__(self, name: str, type: BufferType, host: Attribute | None = None):
+        super().__init__(properties={"sym_name": StringAttr(name), "host": host}, result_types=[type])
 
 
 @irdl_op_definition
 class OutputOp(IRDLOperation):
-    """A buffer in DRAM that the host reads after a run."""
+    """A buffer in DRAM that the host reads after a run. `host` is the host's element type where it is another."""
 
     name = "kpu.output"
 
     sym_name = prop_def(StringAttr)
+    host = opt_prop_def(Attribute)
     value = operand_def(BufferType)
 
-    assembly_format = "$sym_name $value attr-dict `:` type($value)"
+    assembly_format = "$sym_name $value (`host` $host^)? attr-dict `:` type($value)"
 
-    def __init__(self, name: str, value: SSAValue):
-        super().__init__(operands=[value], properties={"sym_name": StringAttr(name)})
+    def __init__(self, name: str, value: SSAValue, host: Attribute | None = None):
+        super().__init__(operands=[value], properties={"sym_name": StringAttr(name), "host": host})
 
 
 @irdl_op_definition

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Sequence
-from math import inf
 from typing import Any, ClassVar
 
 from xdsl.dialects.builtin import (
@@ -25,6 +24,7 @@ from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
 from swkpu.affine import Linear, format_map, linear, parse_map
+from swkpu.dialects.df_base import parse_pad, print_pad
 from swkpu.dialects.kpu_buffers import slot_dims
 from swkpu.dialects.kpu_structure import CommandOp, depth_of, parse_schedule
 from swkpu.dialects.kpu_types import (
@@ -131,9 +131,8 @@ class TransferOp(CommandOp, ABC):
         for keyword, name in (("axes", "src_axes"), ("steps", "steps"), ("within", "within")):
             if parser.parse_optional_keyword(keyword) is not None:
                 properties[name] = IntsAttr(IntsAttr.parse_parameter(parser))
-        if parser.parse_optional_keyword("pad") is not None:
-            value = -inf if parser.parse_optional_keyword("min") is not None else float(parser.parse_number())
-            properties["pad"] = FloatAttr(value, f64)
+        if pad := parse_pad(parser):
+            properties["pad"] = FloatAttr(pad, f64)
         if parser.parse_optional_keyword("tiles") is not None:
             properties["tiles"] = TilesAttr.new(TilesAttr.parse_parameters(parser))
         scheduled = parse_schedule(parser)
@@ -157,8 +156,7 @@ class TransferOp(CommandOp, ABC):
             if value is not None:
                 printer.print_string(f" {keyword} ")
                 value.print_parameter(printer)
-        if self.pad is not None:
-            printer.print_string(" pad min" if self.pad_value == -inf else f" pad {self.pad_value}")
+        print_pad(printer, self.pad_value)
         if self.tiles is not None:
             printer.print_string(" tiles")
             self.tiles.print_parameters(printer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Sequence
+from enum import Flag
 from typing import Any, cast
 
 from xdsl.dialects.builtin import (
@@ -23,7 +24,7 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from swkpu.types import is_float
+from swkpu.types import i1, i32, i64, is_float
 
 Tensor = TensorType[Any]
 
@@ -79,11 +80,49 @@ def misfit(message: str) -> VerifyException:
     return VerifyException(message)
 
 
-def accumulator(element: Attribute) -> Attribute:
-    """The type in which values stored as `element` are summed (f32 for floats)."""
-    from swkpu.types import i32
+class Kind(Flag):
+    """Kinds of element types, for what an op accepts."""
 
-    return f32 if is_float(element) else i32
+    FLOAT = 1
+    INTEGER = 2
+    BOOL = 4
+    NUMBER = FLOAT | INTEGER
+    BITS = INTEGER | BOOL
+    ANY = NUMBER | BOOL
+
+
+def kind_of(element: Attribute) -> Kind:
+    if is_float(element):
+        return Kind.FLOAT
+    return Kind.BOOL if element == i1 else Kind.INTEGER
+
+
+_KINDS = {Kind.FLOAT: "floats", Kind.INTEGER: "integers", Kind.BOOL: "i1"}
+
+
+def check_kind(op: IRDLOperation, type: Tensor, accepted: Kind) -> None:
+    """Raise VerifyException unless the op accepts such elements."""
+    if kind_of(type.element_type) not in accepted:
+        raise misfit(f"{op.name} takes {' or '.join(_KINDS[k] for k in accepted)}, got {type}")
+
+
+def same_elements(a: Tensor, b: Tensor) -> None:
+    """Raise VerifyException where the operands of a contraction differ in element type."""
+    if a.element_type != b.element_type:
+        raise misfit(f"input and weight differ in element type: {a.element_type} and {b.element_type}")
+
+
+def check_dim(dim: int, type: Tensor) -> None:
+    """Raise VerifyException unless the tensor has the dim, counted from the front."""
+    if not 0 <= dim < len(type.get_shape()):
+        raise misfit(f"dim must be within a tensor of rank {len(type.get_shape())}, got {dim}")
+
+
+def accumulator(element: Attribute) -> Attribute:
+    """The type in which values stored as `element` are summed: f32 for floats, i32 or i64 for integers."""
+    if is_float(element):
+        return f32
+    return i64 if element == i64 else i32
 
 
 def broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
@@ -112,10 +151,36 @@ def window_extent(
     return count
 
 
-def check_window(stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> None:
-    if len(stride) != 2 or min(stride) < 1:
-        raise misfit(f"stride must be two positive integers, got {list(stride)}")
-    if len(padding) != 4 or min(padding) < 0:
-        raise misfit(f"padding must be [top, bottom, left, right], not negative, got {list(padding)}")
-    if len(dilation) != 2 or min(dilation) < 1:
-        raise misfit(f"dilation must be two positive integers, got {list(dilation)}")
+def window_extents(
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil: bool = False,
+) -> tuple[int, ...]:
+    """`window_extent` of each spatial dim; `padding` is before and after, dim by dim."""
+    return tuple(
+        window_extent(size, k, s, before, after, d, ceil)
+        for size, k, s, before, after, d in zip(sizes, kernel, stride, padding[::2], padding[1::2], dilation)
+    )
+
+
+_NUMBERS = {1: "one", 2: "two", 3: "three"}
+_SIDES = ("front", "back", "top", "bottom", "left", "right")
+
+
+def check_window(rank: int, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> None:
+    """Raise VerifyException where the attributes of a window over `rank` spatial dims do not fit."""
+    if len(stride) != rank or min(stride) < 1:
+        raise misfit(f"stride must be {_NUMBERS[rank]} positive integers, got {list(stride)}")
+    if len(padding) != 2 * rank or min(padding) < 0:
+        sides = ", ".join(_SIDES[-2 * rank :])
+        raise misfit(f"padding must be [{sides}], not negative, got {list(padding)}")
+    if len(dilation) != rank or min(dilation) < 1:
+        raise misfit(f"dilation must be {_NUMBERS[rank]} positive integers, got {list(dilation)}")
+
+
+def times(values: Sequence[int]) -> str:
+    """A size in words: "3x3"."""
+    return "x".join(map(str, values))

@@ -1,15 +1,13 @@
-"""nn ops that multiply and sum, and batch norm, which folds into them."""
+"""Matrix products of the nn dialect, and batch norm, which folds into contractions."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from xdsl.dialects.builtin import (
     FloatAttr,
     TensorType,
     f32,
 )
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
@@ -18,106 +16,15 @@ from xdsl.irdl import (
 )
 
 from swkpu.dialects.nn_base import (
-    IntsAttr,
     NNOp,
     Tensor,
     accumulator,
     broadcast,
-    check_window,
-    ints,
     misfit,
+    same_elements,
     shape_of,
     type_of,
-    window_extent,
 )
-
-
-def _same_elements(a: Tensor, b: Tensor) -> None:
-    if a.element_type != b.element_type:
-        raise misfit(f"input and weight differ in element type: {a.element_type} and {b.element_type}")
-
-
-@irdl_op_definition
-class Conv2dOp(NNOp):
-    """2-D convolution (cross-correlation) of NCHW `input` with OIHW `weight`.
-
-    `padding` is [top, bottom, left, right]. With `groups` g, input channels and output channels are cut into g
-    groups that do not see each other. The result is the accumulator type.
-    """
-
-    name = "nn.conv2d"
-
-    input = operand_def(TensorType)
-    weight = operand_def(TensorType)
-    stride = prop_def(IntsAttr)
-    padding = prop_def(IntsAttr)
-    dilation = prop_def(IntsAttr)
-    groups = prop_def(IntsAttr)
-    result = result_def(TensorType)
-
-    assembly_format = (
-        "$input `,` $weight `stride` $stride `padding` $padding `dilation` $dilation `groups` $groups attr-dict "
-        "`:` functional-type(operands, results)"
-    )
-
-    def __init__(
-        self,
-        input: SSAValue,
-        weight: SSAValue,
-        stride: Sequence[int] = (1, 1),
-        padding: Sequence[int] = (0, 0, 0, 0),
-        dilation: Sequence[int] = (1, 1),
-        groups: int = 1,
-    ):
-        properties: dict[str, Attribute] = {
-            "stride": ints(stride),
-            "padding": ints(padding),
-            "dilation": ints(dilation),
-            "groups": ints([groups]),
-        }
-        n, _, h, w = shape_of(input)
-        o, _, kh, kw = shape_of(weight)
-        top, bottom, left, right = padding
-        shape = (
-            n,
-            o,
-            window_extent(h, kh, stride[0], top, bottom, dilation[0]),
-            window_extent(w, kw, stride[1], left, right, dilation[1]),
-        )
-        super().__init__(
-            operands=[input, weight],
-            properties=properties,
-            result_types=[TensorType(accumulator(type_of(input).element_type), shape)],
-        )
-
-    @property
-    def window(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
-        """(stride, padding, dilation, groups) as Python ints."""
-        return (
-            self.stride.data,
-            self.padding.data,
-            self.dilation.data,
-            self.groups.data[0],
-        )
-
-    def infer(self) -> Tensor:
-        x, w = type_of(self.input), type_of(self.weight)
-        _same_elements(x, w)
-        stride, padding, dilation, groups = self.window
-        if len(x.get_shape()) != 4 or len(w.get_shape()) != 4:
-            raise misfit(f"expected a 4-D input and a 4-D weight, got {x} and {w}")
-        check_window(stride, padding, dilation)
-        n, c, h, wd = x.get_shape()
-        o, ci, kh, kw = w.get_shape()
-        if groups < 1 or c != ci * groups or o % groups:
-            raise misfit(
-                f"{c} input channels in {groups} groups need a weight of {c // max(groups, 1)} input channels, got {ci}"
-            )
-        oh = window_extent(h, kh, stride[0], padding[0], padding[1], dilation[0])
-        ow = window_extent(wd, kw, stride[1], padding[2], padding[3], dilation[1])
-        if oh < 1 or ow < 1:
-            raise misfit(f"a {kh}x{kw} window does not fit a {h}x{wd} input with padding {list(padding)}")
-        return TensorType(accumulator(x.element_type), (n, o, oh, ow))
 
 
 @irdl_op_definition
@@ -141,7 +48,7 @@ class LinearOp(NNOp):
 
     def infer(self) -> Tensor:
         x, w = type_of(self.input), type_of(self.weight)
-        _same_elements(x, w)
+        same_elements(x, w)
         if len(w.get_shape()) != 2 or not x.get_shape() or x.get_shape()[-1] != w.get_shape()[1]:
             raise misfit(f"expected [..., in] and [out, in], got {x} and {w}")
         return TensorType(accumulator(x.element_type), (*x.get_shape()[:-1], w.get_shape()[0]))
@@ -166,7 +73,7 @@ class MatmulOp(NNOp):
 
     def infer(self) -> Tensor:
         a, b = type_of(self.lhs), type_of(self.rhs)
-        _same_elements(a, b)
+        same_elements(a, b)
         if len(a.get_shape()) < 2 or len(b.get_shape()) < 2 or a.get_shape()[-1] != b.get_shape()[-2]:
             raise misfit(f"expected [..., m, k] and [..., k, n], got {a} and {b}")
         batch = broadcast(a.get_shape()[:-2], b.get_shape()[:-2])

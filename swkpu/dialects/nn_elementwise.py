@@ -1,138 +1,15 @@
-"""Elementwise nn ops: one result element per element, with broadcasting."""
+"""Elementwise nn ops beside the functions of one or two tensors: clamp, cast and where."""
 
 from __future__ import annotations
 
-from abc import ABC
 from typing import ClassVar
 
-from xdsl.dialects.builtin import (
-    FloatAttr,
-    TensorType,
-    f32,
-)
-from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.irdl import (
-    BaseAttr,
-    VarConstraint,
-    irdl_op_definition,
-    operand_def,
-    opt_prop_def,
-    result_def,
-)
+from xdsl.dialects.builtin import FloatAttr, TensorType, f32
+from xdsl.ir import Attribute, SSAValue
+from xdsl.irdl import BaseAttr, VarConstraint, irdl_op_definition, operand_def, opt_prop_def, result_def
 
-from swkpu.dialects.nn_base import (
-    NNOp,
-    Tensor,
-    broadcast,
-    misfit,
-    shape_of,
-    type_of,
-)
-from swkpu.types import is_float
-
-
-class UnaryOp(NNOp, ABC):
-    """Elementwise function of one f32 tensor."""
-
-    T: ClassVar = VarConstraint("T", BaseAttr(TensorType))
-
-    input = operand_def(T)
-    result = result_def(T)
-
-    assembly_format = "$input attr-dict `:` type($result)"
-
-    def __init__(self, input: SSAValue | Operation):
-        input = SSAValue.get(input)
-        super().__init__(operands=[input], result_types=[input.type])
-
-    def infer(self) -> Tensor:
-        if not is_float(type_of(self.input).element_type):
-            raise misfit(f"expected a floating type, got {self.input.type}")
-        return type_of(self.input)
-
-
-@irdl_op_definition
-class ReluOp(UnaryOp):
-    """max(x, 0)"""
-
-    name = "nn.relu"
-
-
-@irdl_op_definition
-class NegOp(UnaryOp):
-    """-x"""
-
-    name = "nn.neg"
-
-
-@irdl_op_definition
-class AbsOp(UnaryOp):
-    """|x|"""
-
-    name = "nn.abs"
-
-
-@irdl_op_definition
-class ExpOp(UnaryOp):
-    """e^x"""
-
-    name = "nn.exp"
-
-
-@irdl_op_definition
-class LogOp(UnaryOp):
-    """natural logarithm"""
-
-    name = "nn.log"
-
-
-@irdl_op_definition
-class SqrtOp(UnaryOp):
-    """square root"""
-
-    name = "nn.sqrt"
-
-
-@irdl_op_definition
-class RsqrtOp(UnaryOp):
-    """1 / sqrt(x)"""
-
-    name = "nn.rsqrt"
-
-
-@irdl_op_definition
-class TanhOp(UnaryOp):
-    """hyperbolic tangent"""
-
-    name = "nn.tanh"
-
-
-@irdl_op_definition
-class ErfOp(UnaryOp):
-    """Gauss error function"""
-
-    name = "nn.erf"
-
-
-@irdl_op_definition
-class SigmoidOp(UnaryOp):
-    """1 / (1 + e^-x)"""
-
-    name = "nn.sigmoid"
-
-
-@irdl_op_definition
-class FloorOp(UnaryOp):
-    """largest integer not above x"""
-
-    name = "nn.floor"
-
-
-@irdl_op_definition
-class CeilOp(UnaryOp):
-    """smallest integer not below x"""
-
-    name = "nn.ceil"
+from swkpu.dialects.nn_base import Kind, NNOp, Tensor, broadcast, check_kind, misfit, shape_of, type_of
+from swkpu.types import i1
 
 
 @irdl_op_definition
@@ -161,6 +38,7 @@ class ClampOp(NNOp):
         )
 
     def infer(self) -> Tensor:
+        check_kind(self, type_of(self.input), Kind.FLOAT)
         if self.min is None and self.max is None:
             raise misfit("a clamp needs a min, a max, or both")
         return type_of(self.input)
@@ -168,7 +46,10 @@ class ClampOp(NNOp):
 
 @irdl_op_definition
 class CastOp(NNOp):
-    """Convert to another element type; to a narrower float rounds to nearest even. No pass removes a rounding."""
+    """Convert to another element type. No pass removes a rounding.
+
+    To a narrower float rounds to nearest even, from float to integer truncates, to i1 is `x != 0`.
+    """
 
     name = "nn.cast"
 
@@ -184,70 +65,28 @@ class CastOp(NNOp):
         return TensorType(type_of(self.result).element_type, shape_of(self.input))
 
 
-class BinaryOp(NNOp, ABC):
-    """Elementwise function of two tensors of one element type, with broadcasting."""
+@irdl_op_definition
+class WhereOp(NNOp):
+    """`lhs` where the i1 `condition` holds, else `rhs`; all three broadcast. Works on any storage type."""
 
+    name = "nn.where"
+
+    condition = operand_def(TensorType)
     lhs = operand_def(TensorType)
     rhs = operand_def(TensorType)
     result = result_def(TensorType)
 
-    assembly_format = "$lhs `,` $rhs attr-dict `:` functional-type(operands, results)"
+    assembly_format = "$condition `,` $lhs `,` $rhs attr-dict `:` functional-type(operands, results)"
 
-    def __init__(self, lhs: SSAValue | Operation, rhs: SSAValue | Operation):
-        lhs, rhs = SSAValue.get(lhs), SSAValue.get(rhs)
-        shape = broadcast(shape_of(lhs), shape_of(rhs))
-        super().__init__(operands=[lhs, rhs], result_types=[TensorType(type_of(lhs).element_type, shape)])
+    def __init__(self, condition: SSAValue, lhs: SSAValue, rhs: SSAValue):
+        shape = broadcast(shape_of(condition), broadcast(shape_of(lhs), shape_of(rhs)))
+        super().__init__(operands=[condition, lhs, rhs], result_types=[TensorType(type_of(lhs).element_type, shape)])
 
     def infer(self) -> Tensor:
-        left, right = type_of(self.lhs), type_of(self.rhs)
+        condition, left, right = type_of(self.condition), type_of(self.lhs), type_of(self.rhs)
+        if condition.element_type != i1:
+            raise misfit(f"expected a condition of i1, got {condition}")
         if left.element_type != right.element_type:
             raise misfit(f"operands differ in element type: {left.element_type} and {right.element_type}")
-        return TensorType(left.element_type, broadcast(left.get_shape(), right.get_shape()))
-
-
-@irdl_op_definition
-class AddOp(BinaryOp):
-    """a + b"""
-
-    name = "nn.add"
-
-
-@irdl_op_definition
-class SubOp(BinaryOp):
-    """a - b"""
-
-    name = "nn.sub"
-
-
-@irdl_op_definition
-class MulOp(BinaryOp):
-    """a * b"""
-
-    name = "nn.mul"
-
-
-@irdl_op_definition
-class DivOp(BinaryOp):
-    """a / b"""
-
-    name = "nn.div"
-
-
-@irdl_op_definition
-class MaximumOp(BinaryOp):
-    """the larger"""
-
-    name = "nn.maximum"
-
-
-@irdl_op_definition
-class MinimumOp(BinaryOp):
-    """the smaller"""
-
-    name = "nn.minimum"
-
-
-UNARY: tuple[type[UnaryOp], ...] = (
-    ReluOp, NegOp, AbsOp, ExpOp, LogOp, SqrtOp, RsqrtOp, TanhOp, ErfOp, SigmoidOp, FloorOp, CeilOp,
-)  # fmt: skip
-BINARY: tuple[type[BinaryOp], ...] = (AddOp, SubOp, MulOp, DivOp, MaximumOp, MinimumOp)
+        shape = broadcast(condition.get_shape(), broadcast(left.get_shape(), right.get_shape()))
+        return TensorType(left.element_type, shape)

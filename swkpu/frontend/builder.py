@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
+import torch
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import f32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from swkpu.dialects import nn
+from swkpu.frontend.elements import element_of
 from swkpu.frontend.names import Source
 from swkpu.frontend.table import Unsupported
 from swkpu.interp.constants import constant
-from swkpu.types import dtype_of, is_float, numpy_dtype
+from swkpu.types import dtype_of, i1, i64, is_float, numpy_dtype, torch_dtype
 
 Scalar = bool | int | float
 Value = SSAValue | Scalar
@@ -29,6 +32,8 @@ class NodeBuilder:
     source: Source
     shape: tuple[int, ...]
     element: Attribute
+    used: frozenset[int] = frozenset()
+    """Which of several results something uses; a rule may return None for the others."""
 
     def emit(self, op: Operation) -> SSAValue:
         """Insert an op at the call's place, with its location and name."""
@@ -38,9 +43,25 @@ class NodeBuilder:
         result.name_hint = self.source.hint
         return result
 
+    def op(self, op: Callable[..., Operation], *operands: Value, **attributes: Any) -> SSAValue:
+        """Emit an op on operands as they are; numbers become constants of the type of the last tensor."""
+        element = next((nn.type_of(v).element_type for v in reversed(operands) if isinstance(v, SSAValue)), f32)
+        values = [v if isinstance(v, SSAValue) else self.scalar(v, element) for v in operands]
+        return self.emit(op(*values, **attributes))
+
     def scalar(self, value: Scalar, element: Attribute = f32) -> SSAValue:
         """A constant of rank 0."""
-        return self.emit(constant(np.array(value, dtype=numpy_dtype(dtype_of(element)))))
+        return self.filled((), value, element)
+
+    def filled(self, shape: Sequence[int], value: Scalar, element: Attribute = f32) -> SSAValue:
+        """A constant of one value."""
+        if isinstance(value, complex):
+            raise Unsupported("with complex numbers")
+        return self.emit(constant(np.full(shape, value, dtype=numpy_dtype(dtype_of(element)))))
+
+    def iota(self, count: int, element: Attribute = i64) -> SSAValue:
+        """The constant 0, 1, ..., count - 1."""
+        return self.emit(constant(np.arange(count).astype(numpy_dtype(dtype_of(element)))))
 
     def cast(self, x: SSAValue, element: Attribute) -> SSAValue:
         return x if nn.type_of(x).element_type == element else self.emit(nn.CastOp(x, element))
@@ -51,8 +72,20 @@ class NodeBuilder:
 
     def operands(self, *values: Value) -> list[SSAValue]:
         """Operands of an elementwise operator in the type it computes in: f32 for floats, the result's for integers."""
-        element = f32 if is_float(self.element) else self.element
+        return self.as_type(self.element, *values)
+
+    def promoted(self, x: Value, y: Value) -> list[SSAValue]:
+        """Operands of an operator whose result's type is another (a comparison), in the type that torch promotes to."""
+        return self.as_type(promoted_type(x, y), x, y)
+
+    def as_type(self, element: Attribute, *values: Value) -> list[SSAValue]:
+        """Operands in the type that operators on `element` compute in."""
+        element = f32 if is_float(element) else element
         return [self.cast(v, element) if isinstance(v, SSAValue) else self.scalar(v, element) for v in values]
+
+    def truth(self, x: Value) -> SSAValue:
+        """The operand as i1: whether it is not zero."""
+        return self.cast(x, i1) if isinstance(x, SSAValue) else self.scalar(bool(x), i1)
 
     def reshape(self, x: SSAValue, shape: Sequence[int]) -> SSAValue:
         if prod(shape) != prod(nn.shape_of(x)):
@@ -70,9 +103,21 @@ class NodeBuilder:
             raise Unsupported(f"on {element} tensors")
 
 
+def promoted_type(x: Value, y: Value) -> Attribute:
+    """The element type that torch's promotion gives. Raises Unsupported for one that the KPU does not have."""
+    return element_of(torch.result_type(_like(x), _like(y)))
+
+
+def _like(value: Value) -> torch.Tensor | Scalar:
+    """What torch's promotion looks at: a number, or a tensor's type and whether it has dims."""
+    if not isinstance(value, SSAValue):
+        return value
+    return torch.empty([0] * len(nn.shape_of(value)), dtype=torch_dtype(dtype_of(nn.type_of(value).element_type)))
+
+
 def normal_dims(dims: Sequence[int], rank: int) -> list[int]:
-    """Dims counted from the front."""
-    return [d % rank for d in dims]
+    """Dims counted from the front. A tensor without dims counts as one of one dim, as in torch."""
+    return [d % max(rank, 1) for d in dims]
 
 
 def pair(values: int | Sequence[int]) -> tuple[int, int]:

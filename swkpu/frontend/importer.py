@@ -20,7 +20,6 @@ from torch.export.graph_signature import (
     TensorArgument,
 )
 from torch.fx import Node
-from torch.fx.node import map_arg
 from torch.utils import _pytree as pytree
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
@@ -42,6 +41,7 @@ from swkpu.errors import ModelError, UnsupportedOpError
 from swkpu.frontend.builder import NodeBuilder
 from swkpu.frontend.capture import capture, quiet
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short
+from swkpu.frontend.known import Known
 from swkpu.frontend.names import Source, sources, ssa_hint
 from swkpu.frontend.table import Rule, Unsupported, decompositions, load_rules
 from swkpu.interp.constants import constant
@@ -153,8 +153,8 @@ class _Import:
     """What each node is: an SSA value, a tuple of them, or a Python value."""
     weights: dict[Node, tuple[str, torch.Tensor]] = field(default_factory=dict)
     """Parameters, buffers and constants, with their names. Their ops are made at first use."""
-    known: dict[Node, Any] = field(default_factory=dict)
-    """Values that depend on no input and no parameter (position and mask arithmetic): torch has evaluated them."""
+    known: Known = field(default_factory=Known)
+    """Values that depend on no input and no parameter (position and mask arithmetic)."""
     missing: dict[str, _Missing] = field(default_factory=dict)
 
     def run(self) -> ModuleOp:
@@ -163,7 +163,7 @@ class _Import:
         rules = load_rules()
         names = self.bind_placeholders()
         for node in self.ep.graph.nodes:
-            if node.op == "call_function" and not self.evaluate(node):
+            if node.op == "call_function" and not self.known.evaluate(node):
                 self.values[node] = self.import_call(node, rules)
         self.raise_missing()
         outputs = self.outputs()
@@ -202,16 +202,19 @@ class _Import:
             elif spec.kind == InputKind.USER_INPUT:
                 names.append(node.name)
                 self.values[node] = self.argument(node)
+                self.known.note_empty(node)
             elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
                 self.weights[node] = (str(spec.target), self.tensor(str(spec.target), spec.kind))
                 if spec.kind == InputKind.CONSTANT_TENSOR:
-                    self.known[node] = self.weights[node][1]
+                    self.known.values[node] = self.weights[node][1]
             else:
                 raise ModelError(f'input "{node.name}" is a {spec.kind.name}; swkpu takes tensors')
         return names
 
     def argument(self, node: Node) -> SSAValue:
         fake = node.meta["val"]
+        if fake.layout != torch.strided:
+            raise ModelError(f'input "{node.name}" is sparse; swkpu takes dense tensors')
         if fake.dtype not in ELEMENTS:
             raise ModelError(f'input "{node.name}" is {short(fake.dtype)}; accepted are {accepted()}')
         argument = self.block.insert_arg(tensor_type(tuple(fake.shape), ELEMENTS[fake.dtype]), len(self.block.args))
@@ -229,7 +232,7 @@ class _Import:
 
     def constant(self, node: Node, b: NodeBuilder) -> SSAValue:
         """A weight or known value, emitted where it is first used."""
-        key, tensor = self.weights.get(node) or (None, self.known[node])
+        key, tensor = self.weights.get(node) or (None, self.known.values[node])
         tensor = tensor.float() if tensor.dtype == torch.float64 else tensor
         element_of(tensor.dtype)  # raises for what has no storage type
         array = to_numpy(tensor.cpu()).copy()  # a later change of the model must not reach the IR
@@ -242,19 +245,6 @@ class _Import:
         return value
 
     # ---- calls ----
-
-    def evaluate(self, node: Node) -> bool:
-        """Evaluate a call whose operands are all known, and say whether that could be done."""
-        target = node.target
-        if not all(operand in self.known for operand in node.all_input_nodes):
-            return False
-        if isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
-            return False
-        if not callable(target) or not (isinstance(target, OpOverload) or target is operator.getitem):
-            return False
-        args, kwargs = map_arg((node.args, node.kwargs), lambda operand: self.known[operand])
-        self.known[node] = target(*args, **kwargs)
-        return True
 
     def import_call(self, node: Node, rules: dict[OpOverload, Rule]) -> Any:
         if node.target is operator.getitem:
@@ -269,9 +259,14 @@ class _Import:
             return self.skip(node, str(reason))
 
     def node_builder(self, node: Node) -> NodeBuilder:
-        fake = next(iter(_values(node.meta.get("val"))), None)
-        shape, element = (tuple(fake.shape), element_of(fake.dtype)) if isinstance(fake, torch.Tensor) else ((), f32)
-        return NodeBuilder(self.builder, self.sources[node], shape, element)
+        fakes = [fake for fake in _values(node.meta.get("val")) if isinstance(fake, torch.Tensor)]
+        if any(fake.layout != torch.strided for fake in fakes):
+            raise Unsupported("on sparse tensors")
+        fake = next(iter(fakes), None)
+        shape, element = (tuple(fake.shape), element_of(fake.dtype)) if fake is not None else ((), f32)
+        items = [user.args[1] for user in node.users if user.target is operator.getitem]
+        used = frozenset(item for item in items if isinstance(item, int))
+        return NodeBuilder(self.builder, self.sources[node], shape, element, used)
 
     def item(self, node: Node) -> Any:
         value = self.values[node.args[0]][node.args[1]]  # pyright: ignore[reportArgumentType]
@@ -286,7 +281,7 @@ class _Import:
         match argument:
             case Node():
                 if argument not in self.values:
-                    if argument not in self.weights and not isinstance(self.known.get(argument), torch.Tensor):
+                    if argument not in self.weights and not isinstance(self.known.values.get(argument), torch.Tensor):
                         raise Unsupported("")  # a submodule of a higher-order operator
                     self.values[argument] = self.constant(argument, b)
                 return self.values[argument]
@@ -349,7 +344,10 @@ class _Import:
         specs = [s for s in self.ep.graph_signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
         nodes = [by_name[spec.arg.name] for spec in specs]
         result = NodeBuilder(self.builder, Source("output", "output", "", 0), (), f32)
-        return [self.resolve(node, result) for node in nodes]
+        try:
+            return [self.resolve(node, result) for node in nodes]
+        except Unsupported as reason:
+            raise ModelError(f"the model returns a constant {reason}; accepted are {accepted()}") from None
 
 
 def _output_tree(ep: ExportedProgram) -> str | None:

@@ -18,7 +18,20 @@ Rule = Callable[..., Any]
 R = TypeVar("R", bound=Rule)
 
 RULES: dict[OpOverload, Rule] = {}
-RULE_FILES = ("contraction", "elementwise", "movement", "normalization", "reduction", "window")
+RULE_FILES = (
+    "activation",
+    "attention",
+    "comparison",
+    "contraction",
+    "cumulative",
+    "elementwise",
+    "movement",
+    "normalization",
+    "power",
+    "reduction",
+    "sorting",
+    "window",
+)
 
 
 class Unsupported(Exception):

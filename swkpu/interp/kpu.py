@@ -22,6 +22,7 @@ from swkpu.errors import InputError, IRError
 from swkpu.program.model import FabricProgram, Space, TensorMap
 from swkpu.sim.blocks import Window
 from swkpu.sim.functional import run_program, tensor_of, words_of
+from swkpu.sim.gather import gathered
 from swkpu.sim.recurrence import evaluate
 from swkpu.target import load_target
 from swkpu.types import contiguous, dtype_of, numpy_dtype, torch_dtype
@@ -101,6 +102,8 @@ class SequentialInterpreter:
                         self.memory[op.result] = np.zeros(buffer_type(op.result).bytes, np.uint8)
                 case kpu.LoadOp() | kpu.StoreOp():
                     self._move(op, counters)
+                case kpu.GatherOp():
+                    self._gather(op, counters)
                 case kpu.PushOp():
                     self._push(op, counters)
                 case kpu.PullOp():
@@ -129,6 +132,19 @@ class SequentialInterpreter:
         src, dst = self._window(op, "src"), self._window(op, "dst")
         words = src.read(self.memory[op.src], src.origin(counters))
         dst.write(self.memory[op.dst], dst.origin(counters), words)
+
+    def _gather(self, op: kpu.GatherOp, counters: Sequence[int]) -> None:
+        rank = len(op.box.data)
+        walks = (op.walked_dims, tuple(range(rank)), tuple(range(rank)))
+        starts = (op.src_start, op.index_start, op.dst_start)
+        src, index, dst = (
+            Window(_map_of(value, None, op.pad_value), coords(start.data), axes, (1,) * rank, op.box.data, 1, 1)
+            for value, start, axes in zip(op.operands, starts, walks)
+        )
+        origins = [w.origin(counters) for w in (src, index, dst)]
+        indices = index.read(self.memory[op.index], origins[1])
+        chosen = gathered(src, index, dst, origins, op.indexed_dim, indices, f"{op.name} in layer '{_layer(op)}'")
+        dst.write(self.memory[op.dst], origins[2], chosen.read(self.memory[op.src]))
 
     def _push(self, op: kpu.PushOp, counters: Sequence[int]) -> None:
         src = self._window(op, "src")
@@ -181,6 +197,14 @@ class SequentialInterpreter:
                 loops.insert(0, parent)
             parent = parent.parent_op()
         return (loops[d].trips for d in op.reduction_loops.data)
+
+
+def _layer(op: Operation) -> str:
+    """The name of the layer an op stands in."""
+    parent = op.parent_op()
+    while parent is not None and not isinstance(parent, kpu.LayerOp):
+        parent = parent.parent_op()
+    return "" if parent is None else parent.sym_name.data
 
 
 def _check_whole_block(op: kpu.TransferOp, block: SSAValue) -> None:

@@ -69,7 +69,7 @@ def weights_of(mode: str, size: int, out: int, align_corners: bool, scale: float
 
 def chosen(mode: str, size: int, out: int, scale: float | None) -> Matrix:
     """The index of the element that each of `out` takes: torch's own kernel applied to the indices."""
-    indices = torch.arange(size, dtype=torch.float64)[None, None]
+    indices = torch.arange(size, dtype=torch.float32)[None, None]
     kernel = torch.ops.aten.upsample_nearest1d if mode == "nearest" else torch.ops.aten._upsample_nearest_exact1d
     return kernel(indices, [out], scale)[0, 0].numpy().astype(np.int32)
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 from xdsl.builder import Builder
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, FloatAttr, TensorType, f32
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    Float16Type,
+    Float32Type,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    TensorType,
+    f32,
+)
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineExpr, AffineMap
 from xdsl.rewriter import InsertPoint
@@ -38,6 +48,8 @@ def region(argument_types: Sequence[Attribute], emit: Emit) -> Region:
 
 
 def constant(builder: Builder, value: float, type: Attribute = f32) -> SSAValue:
+    if isinstance(type, IntegerType):
+        return builder.insert(arith.ConstantOp(IntegerAttr(int(value), type))).result
     assert isinstance(type, Float16Type | BFloat16Type | Float32Type)
     return builder.insert(arith.ConstantOp(FloatAttr(value, type))).result
 
@@ -62,7 +74,8 @@ def names_for(shape: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
 def elementwise(operands: Sequence[SSAValue], result: TensorType[Any], emit: Emit) -> list[Operation]:
     """A recurrence that combines nothing; operands broadcast to the result's shape as in PyTorch.
 
-    A broadcast constant (a bias of shape [1, C, 1, 1]) is stored without its unit dims.
+    A broadcast constant (a bias of shape [1, C, 1, 1]) is stored without its unit dims, and one of a single element is
+    a constant of the epilogue.
     """
     shape = result.get_shape()
     names, order = names_for(shape)
@@ -70,22 +83,32 @@ def elementwise(operands: Sequence[SSAValue], result: TensorType[Any], emit: Emi
     of_axis = {axis: AffineExpr.dimension(i) for i, axis in enumerate(order)}
     extras: list[tuple[SSAValue, AffineMap]] = []
     constants: list[Operation] = []
-    for value in operands:
+    scalars: dict[int, float] = {}
+    for i, value in enumerate(operands):
         own = shape_of(value)
+        if isinstance(value.owner, df.ConstantOp) and prod(own) == 1:
+            scalars[i] = value.owner.array().item()
+            continue
         lead = rank - len(own)
         exprs = [0 if size == 1 and shape[lead + d] != 1 else of_axis[lead + d] for d, size in enumerate(own)]
         if isinstance(value.owner, df.ConstantOp) and (1 in own or not own):
             kept = [d for d, size in enumerate(own) if size != 1]
             exprs = [exprs[d] for d in kept] or [0]
             squeezed = value.owner.array().reshape([own[d] for d in kept] or [1])
-            constant = inline_constant(squeezed, TensorType(type_of(value).element_type, squeezed.shape))
-            constants.append(constant)
-            value = constant.result
+            stored = inline_constant(squeezed, TensorType(type_of(value).element_type, squeezed.shape))
+            constants.append(stored)
+            value = stored.result
         extras.append((value, affine(rank, exprs)))
     domain = Domain(names, tuple(shape[a] for a in order), rank)
     result_map = affine(rank, [of_axis[a] for a in range(rank)])
     types = [type_of(v).element_type for v in operands]
-    return [*constants, df.RecurrenceOp(domain, "none", [], extras, result_map, region(types, emit), result)]
+
+    def with_scalars(b: Builder, a: list[SSAValue]) -> SSAValue:
+        read = iter(a)
+        return emit(b, [constant(b, scalars[i], t) if i in scalars else next(read) for i, t in enumerate(types)])
+
+    body = region([t for i, t in enumerate(types) if i not in scalars], with_scalars)
+    return [*constants, df.RecurrenceOp(domain, "none", [], extras, result_map, body, result)]
 
 
 def inline_constant(array: np.ndarray[Any, Any], type: TensorType[Any]) -> df.ConstantOp:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, TypeVar
 
 from xdsl.ir import Operation
@@ -15,7 +16,6 @@ Lowering = Callable[[Any], list[Operation]]
 L = TypeVar("L", bound=Lowering)
 
 LOWERINGS: dict[type[Operation], Lowering] = {}
-FILES = ("contraction", "elementwise", "movement", "reduction", "resize", "transposed", "window")
 
 
 def lowering(*kinds: type[Operation]) -> Callable[[L], L]:
@@ -32,7 +32,9 @@ def lowering(*kinds: type[Operation]) -> Callable[[L], L]:
 
 
 def load_lowerings() -> dict[type[Operation], Lowering]:
-    """The whole table."""
-    for name in FILES:
-        import_module(f"swkpu.lowering.{name}")
+    """The whole table, from every file of this folder."""
+    import swkpu.lowering as folder
+
+    for file in iter_modules(folder.__path__):
+        import_module(f"swkpu.lowering.{file.name}")
     return LOWERINGS

@@ -14,7 +14,7 @@ from math import ceil
 
 from xdsl.builder import Builder
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, i64
+from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
@@ -33,9 +33,10 @@ from swkpu.mapping.problem import axis_step, local_access, local_maps
 from swkpu.mapping.residency import bytes_of, plan, root
 from swkpu.mapping.transfers import Walk, walk_of
 from swkpu.mapping.views import View, read_views, write_view
+from swkpu.passes.nn_narrow_integers import INPUT_TYPES, OUTPUT_TYPES
 from swkpu.program.model import Space
 from swkpu.target import Machine, load_target
-from swkpu.types import dtype_of, rate_key
+from swkpu.types import dtype_of, i32, rate_key
 
 
 def row_major(shape: Sequence[int]) -> list[Linear]:
@@ -368,7 +369,8 @@ class ProgramLowering:
             buffer = self.buffers[value]
             if buffer_type(buffer).memory is not Space.DRAM:
                 raise IRError(f"result {i} of the function is not in DRAM")
-            self.builder.insert(kpu.OutputOp(self._output_name(i), buffer))
+            host = self._host_type(OUTPUT_TYPES, i, value)
+            self.builder.insert(kpu.OutputOp(self._output_name(i), buffer, host))
         info = self._info(returned)
         return kpu.ProgramOp(self.func.sym_name.data, self.machine.name, info, Region(self.body))
 
@@ -376,9 +378,17 @@ class ProgramLowering:
         for i, arg in enumerate(self.func.args):
             name = arg.name_hint or f"input{i}"
             type_ = BufferType.of(shape_of(arg), type_of(arg).element_type, Space.DRAM)
-            op = kpu.InputOp(name, type_)
+            op = kpu.InputOp(name, type_, self._host_type(INPUT_TYPES, i, arg))
             op.result.name_hint = arg.name_hint
             self.buffers[arg] = self.builder.insert(op).result
+
+    def _host_type(self, key: str, index: int, value: SSAValue) -> Attribute | None:
+        """The element type that the host has for an input or output, where it is another than the tensor's."""
+        types = self.module.attributes.get(key)
+        if not isinstance(types, ArrayAttr) or self.func.sym_name.data != "main":
+            return None
+        host = types.data[index]
+        return host if host == i64 and type_of(value).element_type == i32 else None
 
     def _output_name(self, index: int) -> str:
         return f"output{index}" if index else "output"

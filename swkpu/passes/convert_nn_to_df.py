@@ -17,8 +17,11 @@ from swkpu.lowering.table import load_lowerings
 
 
 class _Lower(RewritePattern):
+    def __init__(self):
+        self.lowerings = load_lowerings()
+
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        lower = load_lowerings().get(type(op))
+        lower = self.lowerings.get(type(op))
         if lower is None:
             if op.name.startswith("nn."):
                 raise IRError(f"{op.name} has no lowering to df")

@@ -9,12 +9,21 @@ from swkpu.dialects import nn
 from swkpu.dialects.nn import shape_of
 from swkpu.types import is_float
 
-ELEMENTWISE = (nn.UnaryOp, nn.BinaryOp, nn.ClampOp, nn.CastOp, nn.BatchNormOp)
+ELEMENTWISE = (nn.UnaryOp, nn.BinaryOp, nn.ClampOp, nn.CastOp, nn.WhereOp, nn.BatchNormOp)
 """Each result element is a function of one element of each operand."""
-CONTRACTIONS = (nn.Conv2dOp, nn.LinearOp, nn.MatmulOp)
-REDUCTIONS = (nn.PoolOp, nn.ReduceOp)
-SELECTIONS = (nn.MaxPool2dOp, nn.MaxOp, nn.ReshapeOp, nn.PermuteOp)
-"""Each result element is one of the operand's, so they work on any storage type and round nothing."""
+CONTRACTIONS = (nn.ConvOp, nn.LinearOp, nn.MatmulOp, nn.SdpaOp)
+REDUCTIONS = (nn.PoolOp, nn.ReduceOp, nn.SoftmaxBaseOp, nn.NormOp, nn.CumulativeOp)
+_SELECTIONS = (
+    *(nn.MaxPoolOp, nn.AdaptiveMaxPool2dOp, nn.AdaptiveMaxPool3dOp),
+    *(nn.MaxOp, nn.MinOp, nn.CumMaxOp, nn.CumMinOp),
+    *(nn.ReshapeOp, nn.PermuteOp, nn.SliceOp, nn.ConcatOp, nn.PadOp, nn.ExpandOp, nn.FlipOp, nn.InsertSliceOp),
+    *(nn.TakeOp, nn.GatherOp),
+)
+
+
+def is_selection(op: object) -> bool:
+    """Is each result element one of an operand's? Such ops work on any storage type and round nothing."""
+    return isinstance(op, _SELECTIONS) or (isinstance(op, nn.ResizeOp) and op.mode.data.startswith("nearest"))
 
 
 def is_elementwise(op: Operation) -> bool:

@@ -300,11 +300,15 @@ class Scheduler:
             wanted[other] = max(wanted.get(other, -1), layer)
 
         for uses in self.accesses.values():
+            writes = [u for u in uses if u.writes]
             for read in uses:
                 if not read.writes:
-                    for write in uses:
-                        if write.writes:
-                            need(read, write.engine, self.layer_of[write.command])
+                    for write in writes:
+                        need(read, write.engine, self.layer_of[write.command])
+            if len({self.layer_of[w.command] for w in writes}) > 1:  # several layers write into one destination
+                for write in writes:
+                    for use in uses:
+                        need(write, use.engine, self.layer_of[use.command])
         for earlier, later in self._reuses():
             for write in self._first_writes(later):
                 for use in self.accesses[earlier]:

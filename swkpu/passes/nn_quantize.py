@@ -11,9 +11,9 @@ from xdsl.ir import Attribute, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from swkpu.dialects.nn import CastOp, ConstantOp, NNOp, shape_of, type_of
+from swkpu.dialects.nn import CastOp, ConstantOp, NNOp, NormOp, SdpaOp, shape_of, type_of
 from swkpu.errors import IRError
-from swkpu.passes.elementwise import SELECTIONS, absorbed_producer, is_decoding, is_elementwise
+from swkpu.passes.elementwise import absorbed_producer, is_decoding, is_elementwise, is_selection
 from swkpu.passes.nn_fold_constants import fold_constants
 
 FLOATS: dict[str, Attribute | None] = {"fp32": None, "bf16": bf16, "fp16": f16}
@@ -70,7 +70,7 @@ def quantize(function: FuncOp, storage: Attribute) -> None:
     for op in operations:
         if isinstance(op, ReturnOp):
             casts.rewrite_return(op)
-        elif isinstance(op, SELECTIONS):
+        elif is_selection(op):
             casts.rewrite_selection(op)
         elif is_elementwise(op):
             casts.rewrite_elementwise(op)
@@ -135,14 +135,20 @@ class _Casts:
         return cast
 
     def rewrite_accumulation(self, op: NNOp) -> None:
-        """Contractions, pools and reductions that sum: stored operands, f32 result."""
-        for index, operand in enumerate(op.operands):
-            op.operands[index] = self.stored(operand)
+        """Contractions, pools, reductions, softmax and norms: stored operands, f32 result.
 
-    def rewrite_selection(self, op: NNOp) -> None:
-        """Operators that pick or move elements: stored operand, result of the same type."""
-        if self.is_f32(op.operands[0]) or op.operands[0] in self.native:
-            op.operands[0] = self.stored(op.operands[0])
+        Parameters that only the epilogue reads (the scale of a norm, the mask of an attention) stay f32.
+        """
+        kept = {v for v in _epilogue_operands(op) if isinstance(v.owner, ConstantOp)}
+        for index, operand in enumerate(op.operands):
+            if operand not in kept:
+                op.operands[index] = self.stored(operand)
+
+    def rewrite_selection(self, op: Operation) -> None:
+        """Operators that pick or move elements: stored operands, result of the same type."""
+        if self.is_f32(op.results[0]):
+            for index, operand in enumerate(op.operands):
+                op.operands[index] = self.stored(operand)
             self.store_natively(op.results[0])
 
     def rewrite_elementwise(self, op: Operation) -> None:
@@ -157,3 +163,14 @@ class _Casts:
             only_returned = all(use.operation is op for use in operand.uses)
             if not (self.is_f32(operand) and only_returned):
                 op.operands[index] = self.computed(operand, op)
+
+
+def _epilogue_operands(op: NNOp) -> list[SSAValue]:
+    """Operands that are neither multiplied nor reduced."""
+    match op:
+        case NormOp():
+            return [v for v in (op.weight, op.bias) if v is not None]
+        case SdpaOp():
+            return [] if op.mask is None else [op.mask]
+        case _:
+            return []

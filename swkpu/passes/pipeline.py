@@ -57,6 +57,7 @@ PASSES: dict[str, PassFactory] = {
         "nn-fold-constants",
         "nn-fold-batch-norm",
         "nn-quantize",
+        "nn-narrow-integers",
         "convert-nn-to-df",
         "df-fold-copies",
         "df-fuse",
@@ -148,7 +149,7 @@ def default_pipeline(
     passes = [_make("nn-fold-constants"), _make("nn-fold-batch-norm")]
     if precision is not None:
         passes.append(_make("nn-quantize", precision=precision))
-    passes.append(_make("nn-fold-constants"))
+    passes += [_make("nn-fold-constants"), _make("nn-narrow-integers")]
     if until == "nn":
         return passes
     passes += [_make(n) for n in ("convert-nn-to-df", "df-fold-copies", "df-fuse", "df-choose-layout")]

@@ -15,18 +15,10 @@ from swkpu.program.check_fabric import check_fabric
 from swkpu.program.check_semaphores import check_semaphores
 from swkpu.program.check_stream import check_streams
 from swkpu.program.limits import MAX_VALUE, expect, expect_index
-from swkpu.program.model import MAX_RANK, DType, Program, Segment, Space, Symbol, TensorMap
+from swkpu.program.model import MAX_RANK, Program, Segment, Space, Symbol, TensorMap
 
 if TYPE_CHECKING:
     from swkpu.target.machine import Machine
-
-INTEGER_RANGE = {
-    DType.I1: (0, 1),
-    DType.I4: (-8, 7),
-    DType.I8: (-(1 << 7), (1 << 7) - 1),
-    DType.I32: (-(1 << 31), (1 << 31) - 1),
-    DType.I64: (-(1 << 63), (1 << 63) - 1),
-}
 
 
 def check(program: Program, machine: Machine, *, any_target: bool = False) -> None:
@@ -77,9 +69,7 @@ def _check_map(m: TensorMap, where: str, machine: Machine) -> None:
         m.base % m.dtype.bytes == 0 and all(s % m.dtype.bytes == 0 for s in m.strides),
         f"{where}: base {m.base} and strides {m.strides} are not multiples of the {m.dtype.bytes}-byte element",
     )
-    if m.dtype in INTEGER_RANGE:
-        low, high = INTEGER_RANGE[m.dtype]
-        expect(low <= m.pad <= high and m.pad == int(m.pad), f"{where}: pad value {m.pad} is no {m.dtype.name.lower()}")
+    expect(m.dtype.represents(m.pad), f"{where}: pad value {m.pad} is no {m.dtype.name.lower()}")
     capacity = {
         Space.DRAM: machine.dram.capacity_bytes,
         Space.L2: machine.l2.capacity_bytes,

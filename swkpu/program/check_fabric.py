@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from swkpu.errors import ProgramError
 from swkpu.program.limits import MAX_DOMAIN_DIMS, MAX_VALUE, expect
-from swkpu.program.model import MAX_RANK, Access, Combiner, DType, FabricProgram, MicroOp, MicroOpcode
+from swkpu.program.micro_ops import MicroOpcode, signature
+from swkpu.program.model import MAX_RANK, Access, Combiner, DType, FabricProgram
 
-INPUTS = {Combiner.NONE: 0, Combiner.MAC: 2, Combiner.ADD: 1, Combiner.MAX: 1, Combiner.MIN: 1}
+INPUTS = {c: {Combiner.NONE: 0, Combiner.MAC: 2}.get(c, 1) for c in Combiner}
 """How many operands a combiner reads."""
-
-_BINARY = ("ADDF", "SUBF", "MULF", "DIVF", "MAXIMUMF", "MINIMUMF", "POWF")
-ARITY = {o: 0 if o is MicroOpcode.CONSTANT else 2 if o.name in _BINARY else 1 for o in MicroOpcode}
 
 
 def check_fabric(fabric: FabricProgram, where: str) -> None:
@@ -73,7 +71,8 @@ def _check_micro_ops(fabric: FabricProgram) -> None:
     registers = first_micro_register(fabric)
     for i, op in enumerate(fabric.micro_ops):
         where = f"micro-op {i} ({op.opcode.name.lower()})"
-        expect(len(op.args) == ARITY[op.opcode], f"{where}: {len(op.args)} arguments, expected {ARITY[op.opcode]}")
+        arity = signature(op.opcode).arity
+        expect(len(op.args) == arity, f"{where}: {len(op.args)} arguments, expected {arity}")
         for arg in op.args:
             expect(
                 0 <= arg < registers + i, f"{where}: register {arg}, expected an earlier one (below {registers + i})"
@@ -89,26 +88,19 @@ def check_types(fabric: FabricProgram, operands: tuple[DType, ...]) -> None:
     if fabric.combiner is not Combiner.NONE:
         registers.insert(0, fabric.acc_dtype)
     for i, op in enumerate(fabric.micro_ops):
+        where = f"fabric program {fabric.name!r}, micro-op {i}"
+        arguments = [registers[a] for a in op.args]
+        expected = signature(op.opcode)
         expect(
-            _accepts(op, [registers[a] for a in op.args]),
-            f"fabric program {fabric.name!r}, micro-op {i}: no {op.opcode.name.lower()} from "
-            f"{', '.join(registers[a].name.lower() for a in op.args)} to {op.dtype.name.lower()}",
+            expected.accepts(arguments, op.dtype),
+            f"{where}: no {op.opcode.name.lower()} from {', '.join(a.name.lower() for a in arguments) or 'nothing'} "
+            f"to {op.dtype.name.lower()}; its types are {expected}",
         )
+        if op.opcode is MicroOpcode.CONSTANT:
+            expect(op.dtype.represents(op.immediate), f"{where}: {op.immediate} is no {op.dtype.name.lower()}")
         registers.append(op.dtype)
     stored = registers[fabric.result]
     expect(
         stored is operands[-1],
         f"fabric program {fabric.name!r} stores {stored.name.lower()} in a map of {operands[-1].name.lower()}",
     )
-
-
-def _accepts(op: MicroOp, args: list[DType]) -> bool:
-    match op.opcode:
-        case MicroOpcode.CONSTANT:
-            return True
-        case MicroOpcode.EXTF:
-            return args[0].is_float and op.dtype.is_float and args[0].bits < op.dtype.bits
-        case MicroOpcode.TRUNCF:
-            return args[0].is_float and op.dtype.is_float and args[0].bits > op.dtype.bits
-        case _:
-            return op.dtype.is_float and all(a is op.dtype for a in args)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from swkpu.errors import ProgramError, TargetError
 from swkpu.program.check_fabric import check_types
+from swkpu.program.dtypes import DType
 from swkpu.program.limits import (
     MAX_ACCESS_POINTS,
     MAX_COMMANDS_RUN,
@@ -28,6 +29,7 @@ from swkpu.program.model import (
     Engine,
     Exec,
     FabricProgram,
+    Gather,
     Halt,
     Load,
     Loop,
@@ -134,6 +136,8 @@ def _check_command(place: Placed, site: Site) -> None:
             expect(not command.acquire, "`end` cannot acquire; its `loop` can")
         case Load() | Store() | Push() | Pull():
             _check_transfer(command, site)
+        case Gather():
+            _check_gather(command, site)
         case Exec():
             _check_exec(command, site)
         case _:
@@ -167,21 +171,8 @@ def _check_transfer(command: Transfer, site: Site) -> None:
     tiles = command.tiles if isinstance(command, Push | Pull) else None
     if tiles is not None:
         _check_tiles(tiles, site)
-    box = command.box
-    expect(1 <= len(box) <= MAX_RANK, f"a box of rank {len(box)}, expected 1 to {MAX_RANK}")
-    expect(all(1 <= n <= MAX_VALUE for n in box), f"box {box}, expected at least 1 in every dim")
     source_space, destination_space = SPACES[type(command)]
-    source = _check_block(command.src, source_space, tiles, box, "src", site)
-    destination = _check_block(command.dst, destination_space, tiles, box, "dst", site)
-    expect(
-        source.dtype is destination.dtype,
-        f"src is {source.dtype.name.lower()} and dst {destination.dtype.name.lower()}: a transfer converts nothing",
-    )
-    on_chip = site.group.l1_bytes if tiles is not None else site.machine.l2.capacity_bytes
-    size = prod(box) * source.dtype.bytes
-    expect(size <= on_chip, f"a box of {size} bytes, more than the on-chip memory of {on_chip}")
-    for n, step in zip(box, command.dst.steps, strict=True):
-        expect(n == 1 or step != 0, "dst has a step of 0 along a dim of the box, so that elements overwrite each other")
+    _check_move(command, (source_space,), destination_space, tiles, site)
     if isinstance(command, Pull):
         for i, n in enumerate((command.tiles.n0, command.tiles.n1)):
             expect(
@@ -190,10 +181,42 @@ def _check_transfer(command: Transfer, site: Site) -> None:
             )
 
 
+def _check_move(
+    command: Transfer | Gather, sources: tuple[Space, ...], destination: Space, tiles: TileRange | None, site: Site
+) -> None:
+    """The box, and both sides of what moves."""
+    box = command.box
+    expect(1 <= len(box) <= MAX_RANK, f"a box of rank {len(box)}, expected 1 to {MAX_RANK}")
+    expect(all(1 <= n <= MAX_VALUE for n in box), f"box {box}, expected at least 1 in every dim")
+    src = _check_block(command.src, sources, tiles, box, "src", site)
+    dst = _check_block(command.dst, (destination,), tiles, box, "dst", site)
+    expect(
+        src.dtype is dst.dtype,
+        f"src is {src.dtype.name.lower()} and dst {dst.dtype.name.lower()}: a transfer converts nothing",
+    )
+    on_chip = site.group.l1_bytes if tiles is not None else site.machine.l2.capacity_bytes
+    size = prod(box) * src.dtype.bytes
+    expect(size <= on_chip, f"a box of {size} bytes, more than the on-chip memory of {on_chip}")
+    for n, axis, step in zip(box, command.dst.axes, command.dst.steps, strict=True):
+        expect(n == 1 or step != 0, "dst has a step of 0 along a dim of the box, so that elements overwrite each other")
+        expect(
+            n == 1 or dst.strides[axis] != 0,
+            "dst has a stride of 0 along a dim of the box, so that elements overwrite each other",
+        )
+
+
+def _check_gather(command: Gather, site: Site) -> None:
+    _check_move(command, (Space.DRAM, Space.L2), Space.L2, None, site)
+    index = _check_block(command.index, (Space.DRAM, Space.L2), None, command.box, "index", site)
+    expect(index.dtype is DType.I32, f"index is {index.dtype.name.lower()}, expected i32")
+    rank = site.program.maps[command.src.map].rank
+    expect(0 <= command.dim < rank, f"indices count along dim {command.dim} of src, which has {rank}")
+
+
 def _check_block(
-    block: Block, space: Space, tiles: TileRange | None, box: tuple[int, ...], what: str, site: Site
+    block: Block, spaces: tuple[Space, ...], tiles: TileRange | None, box: tuple[int, ...], what: str, site: Site
 ) -> TensorMap:
-    m = _check_start(block.map, block.start, space, tiles, what, site)
+    m = _check_start(block.map, block.start, spaces, tiles, what, site)
     expect(
         len(block.axes) == len(box) and len(block.steps) == len(box),
         f"{what}: {len(block.axes)} axes and {len(block.steps)} steps for a box of rank {len(box)}",
@@ -210,13 +233,14 @@ def _check_block(
 
 
 def _check_start(
-    index: int, start: tuple[Coord, ...], space: Space, tiles: TileRange | None, what: str, site: Site
+    index: int, start: tuple[Coord, ...], spaces: tuple[Space, ...], tiles: TileRange | None, what: str, site: Site
 ) -> TensorMap:
     """A map of the right space that fits it, and a start coordinate per dim."""
     expect_index(index, site.program.maps, f"{what}: map")
     m = site.program.maps[index]
-    expect(m.space is space, f"{what}: map {index} is in {m.space.name}, expected {space.name}")
-    if space is Space.L1:
+    expected = " or ".join(s.name for s in spaces)
+    expect(m.space in spaces, f"{what}: map {index} is in {m.space.name}, expected {expected}")
+    if m.space is Space.L1:
         expect(
             m.end <= site.group.l1_bytes,
             f"{what}: map {index} ends at byte {m.end} of L1, and tiles of group {site.stream.group} have "
@@ -292,7 +316,7 @@ def _check_operand(
     command: Exec, operand: Operand, access: int, fabric: FabricProgram, number: int | str, site: Site
 ) -> TensorMap:
     what = f"operand {number}"
-    m = _check_start(operand.map, operand.start, Space.L1, command.tiles, what, site)
+    m = _check_start(operand.map, operand.start, (Space.L1,), command.tiles, what, site)
     exprs = fabric.accesses[access].exprs
     expect(len(exprs) <= m.rank, f"{what}: an access of rank {len(exprs)} to map {operand.map} of rank {m.rank}")
     points = prod(command.box[dim] for dim in {dim for expr in exprs for dim, _ in expr.terms})

@@ -13,7 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from swkpu.program.check_fabric import ARITY
+from swkpu.program.micro_ops import MicroOpcode, Signature, signature
 from swkpu.program.model import (
     ALL,
     COMMANDS,
@@ -29,7 +29,6 @@ from swkpu.program.model import (
     Engine,
     FabricProgram,
     MicroOp,
-    MicroOpcode,
     Operand,
     SemOp,
     Space,
@@ -61,8 +60,10 @@ FIELDS = {
     "release": "tokens posted when the command is complete",
     "layer": "index of the layer that the command serves",
     "src": "where the box is read",
+    "index": "where the indices are read",
     "dst": "where the box is written",
     "box": "points per dim",
+    "dim": "the dim of `src` that the indices count along",
     "tiles": "the tiles that take part",
     "fabric": "index of the fabric program",
     "operands": "the fabric program's operands in order, then the result",
@@ -107,9 +108,13 @@ def _lines() -> Iterator[str]:
     yield from _table(("type", "values"), ((f"`{e.__name__}`", _members(e)) for e in ENUMS))
     yield "### Micro-operations"
     yield ""
+    yield _text(MicroOpcode)
+    yield ""
+    yield f"Types: `f` is a floating type, `i` i8, i32 or i64, `b` i1, `l` `i` or `b`, `t` any. {_text(Signature)}"
+    yield ""
     yield from _table(
-        ("code", "operation", "arguments"),
-        ((str(o.value), f"`{o.name.lower()}`", str(ARITY[o])) for o in MicroOpcode),
+        ("code", "operation", "types"),
+        ((str(o.value), f"`{o.name.lower()}`", f"`{signature(o)}`") for o in MicroOpcode),
     )
 
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar
 
+from swkpu.program.dtypes import DType
+from swkpu.program.micro_ops import MicroOpcode
+
 MAX_RANK = 7
 """Dims of a tensor map: six of the tensor and one for the slot of a multiple buffer."""
 MAX_SEMAPHORE_OPS = 4
@@ -22,31 +25,6 @@ class Space(IntEnum):
     DRAM = 0
     L2 = 1
     L1 = 2
-
-
-class DType(IntEnum):
-    """Storage types. `bits` is the storage size of one element."""
-
-    I4 = 0
-    I8 = 1
-    I32 = 2
-    F16 = 3
-    BF16 = 4
-    F32 = 5
-    I1 = 6
-    I64 = 7
-
-    @property
-    def bits(self) -> int:
-        return {0: 4, 1: 8, 2: 32, 3: 16, 4: 16, 5: 32, 6: 8, 7: 64}[self.value]
-
-    @property
-    def bytes(self) -> int:
-        return max(self.bits // 8, 1)
-
-    @property
-    def is_float(self) -> bool:
-        return self in (DType.F16, DType.BF16, DType.F32)
 
 
 class Engine(IntEnum):
@@ -198,6 +176,27 @@ class Store(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gather(Command):
+    """Elements that run-time indices choose, from DRAM or L2 to L2.
+
+    At each point of the box an int32 is read through `index` and added to the coordinate that `src` has along map dim
+    `dim`; where that is outside the extent the program stops with an error. Where `index`, or another coordinate of
+    `src`, is outside its map, `dst` gets the pad value of `src`. An operand that does not depend on a box dim is
+    viewed through a map dim of stride 0.
+    """
+
+    opcode = 0x12
+    mnemonic = "gather"
+    engines = (Engine.DMA_IN,)
+
+    src: Block
+    index: Block
+    dst: Block
+    box: tuple[int, ...]
+    dim: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Push(Command):
     """L2 to the L1 of a tile range. A tile coordinate with coefficient 0 in `src` is a multicast along it."""
 
@@ -277,7 +276,7 @@ class Halt(Command):
     engines = ALL
 
 
-COMMANDS: tuple[type[Command], ...] = (Halt, Loop, End, Load, Store, Push, Pull, Exec)
+COMMANDS: tuple[type[Command], ...] = (Halt, Loop, End, Load, Store, Gather, Push, Pull, Exec)
 BY_OPCODE = {c.opcode: c for c in COMMANDS}
 Transfer = Load | Store | Push | Pull
 
@@ -288,6 +287,7 @@ class Combiner(IntEnum):
     ADD = 2
     MAX = 3
     MIN = 4
+    MUL = 5
 
 
 class Dataflow(IntEnum):
@@ -296,33 +296,6 @@ class Dataflow(IntEnum):
     OS = 0
     WS = 1
     IS = 2
-
-
-class MicroOpcode(IntEnum):
-    """Operations on the drained value; each is the `arith`/`math` op of the same name."""
-
-    CONSTANT = 0
-    ADDF = 1
-    SUBF = 2
-    MULF = 3
-    DIVF = 4
-    MAXIMUMF = 5
-    MINIMUMF = 6
-    NEGF = 7
-    ABSF = 8
-    EXP = 9
-    LOG = 10
-    SQRT = 11
-    RSQRT = 12
-    TANH = 13
-    ERF = 14
-    EXTF = 15
-    TRUNCF = 16
-    FLOOR = 17
-    CEIL = 18
-    POWF = 19
-    SIN = 20
-    COS = 21
 
 
 @dataclass(frozen=True)
@@ -361,7 +334,7 @@ class FabricProgram:
     dims            names of the domain dims, parallel dims first
     parallel        how many of them are parallel
     accesses        one per input, then one per epilogue operand, then the result's
-    inputs          how many operands the combiner reads (MAC: 2; ADD, MAX, MIN: 1; NONE: 0)
+    inputs          how many operands the combiner reads (MAC: 2; ADD, MUL, MAX, MIN: 1; NONE: 0)
     acc_dtype       type of the accumulator
     micro_ops       the epilogue; `result` is the register that is stored
     rows, cols      domain dims that lie, flattened, on array rows and columns (contractions)

@@ -24,6 +24,7 @@ from swkpu.program.model import (
     Coord,
     End,
     Exec,
+    Gather,
     Load,
     Loop,
     Operand,
@@ -67,7 +68,10 @@ class Region:
             return True
         if a.base != b.base or a.strides != b.strides:
             return False
-        return any(h1 < l2 or h2 < l1 for l1, h1, l2, h2 in zip(self.low, self.high, other.low, other.high))
+        return any(
+            stride != 0 and (h1 < l2 or h2 < l1)
+            for l1, h1, l2, h2, stride in zip(self.low, self.high, other.low, other.high, a.strides)
+        )
 
 
 @dataclass
@@ -280,6 +284,15 @@ class RaceChecker:
                 for block, writes in ((command.src, False), (command.dst, True)):
                     reach = _reach(block.start, block.axes, block.steps, command.box, tiles)
                     yield _Reference(maps[block.map], block.start, reach, tiles, writes)
+            case Gather():
+                for block, writes in ((command.src, False), (command.index, False), (command.dst, True)):
+                    start = list(block.start)
+                    reach = list(_reach(block.start, block.axes, block.steps, command.box, WHOLE))
+                    if block is command.src:
+                        # Which of its coordinates are read is known when the program runs.
+                        start[command.dim] = Coord()
+                        reach[command.dim] = (0, maps[block.map].extents[command.dim] - 1)
+                    yield _Reference(maps[block.map], tuple(start), tuple(reach), WHOLE, writes)
             case Exec():
                 *sources, result = command.operands
                 for operand in sources:

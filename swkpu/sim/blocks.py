@@ -68,8 +68,9 @@ class Window:
         return out
 
     @cached_property
-    def _pad(self) -> int:
-        return pad_word(self.map)
+    def pad_word(self) -> Any:
+        """The pad value's bits, as a word."""
+        return word_type(self.map.dtype).type(pad_word(self.map))
 
     @cached_property
     def dense(self) -> bool:
@@ -124,7 +125,7 @@ class Window:
             words = memory.view(dtype)
             return self._view(words, self.map.base, self.map.strides, base).copy()
         shape = [hi - lo + 1 for lo, hi in zip(lows, highs)]
-        padded = np.full(shape, self._pad, dtype)
+        padded = np.full(shape, self.pad_word, dtype)
         inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
         if all(lo <= hi for lo, hi in inside):
             target = tuple(slice(lo - first, hi - first + 1) for (lo, hi), first in zip(inside, lows))
@@ -162,29 +163,41 @@ class Window:
 
     def _addresses(self, origin: Sequence[int]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """(word index, inside the extents) of every element, [T0, T1, *box]."""
+        return self.addresses([self.coordinates(origin, d) for d in range(self.map.rank)])
+
+    def coordinates(self, origin: Sequence[int], d: int) -> np.ndarray[Any, Any]:
+        """Coordinate along map dim d of every element; of size 1 in the dims of [T0, T1, *box] it does not vary in."""
+        rank = 2 + len(self.box)
+        t0, t1 = self.tiles
+        c = self.start[d]
+        at = np.asarray(origin[d], dtype=np.int64).reshape((1,) * rank)
+        at = at + c.tiles[0] * np.arange(t0).reshape((-1,) + (1,) * (rank - 1))
+        at = at + c.tiles[1] * np.arange(t1).reshape((1, -1) + (1,) * (rank - 2))
+        if d in self.axes:
+            k = self.axes.index(d)
+            shape = [1] * rank
+            shape[2 + k] = -1
+            at = at + self.steps[k] * np.arange(self.box[k]).reshape(shape)
+        return at
+
+    def addresses(
+        self, coordinates: Sequence[np.ndarray[Any, Any]]
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """(word index, inside the extents), [T0, T1, *box], of the elements at these coordinates, one per map dim."""
         rank = 2 + len(self.box)
         size = self.map.dtype.bytes
-        t0, t1 = self.tiles
         index: Any = np.zeros((1,) * rank, dtype=np.int64) + self.map.base // size
         inside: Any = np.ones((1,) * rank, dtype=bool)
-        for d, c in enumerate(self.start):
-            at: Any = np.asarray(origin[d]).reshape((1,) * rank)
-            at = at + c.tiles[0] * np.arange(t0).reshape((-1,) + (1,) * (rank - 1))
-            at = at + c.tiles[1] * np.arange(t1).reshape((1, -1) + (1,) * (rank - 2))
-            if d in self.axes:
-                k = self.axes.index(d)
-                shape = [1] * rank
-                shape[2 + k] = -1
-                at = at + self.steps[k] * np.arange(self.box[k]).reshape(shape)
+        for d, at in enumerate(coordinates):
             inside = inside & (at >= 0) & (at < self.map.extents[d])
             index = index + (at % self.map.moduli[d]) * (self.map.strides[d] // size)
-        full = (t0, t1, *self.box)
+        full = (*self.tiles, *self.box)
         return np.broadcast_to(index, full), np.broadcast_to(inside, full)
 
     def _gather(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int]) -> Words:
         index, inside = self._addresses(origin)
         words = memory.view(word_type(self.map.dtype))
-        return np.where(inside, words[np.where(inside, index, 0)], words.dtype.type(self._pad))
+        return np.where(inside, words[np.where(inside, index, 0)], self.pad_word)
 
     def _scatter(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int], data: Words) -> None:
         index, inside = self._addresses(origin)
@@ -192,12 +205,16 @@ class Window:
 
     # -- granules, for writer tags --
 
+    def granules_of(self, index: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The granules of the elements at these word indices."""
+        return np.unique(index * self.map.dtype.bytes // GRANULE)
+
     def granules(self, origin: Sequence[int], exact: bool) -> slice | np.ndarray[Any, np.dtype[np.int64]]:
         """The granules of the elements inside the extents; of their bounding region where not `exact`."""
         region = None if exact else self._region(origin)
         if region is None:
             index, inside = self._addresses(origin)
-            return np.unique(index[inside] * self.map.dtype.bytes // GRANULE)
+            return self.granules_of(index[inside])
         _, lows, highs = region
         inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
         if any(lo > hi for lo, hi in inside):
@@ -205,7 +222,7 @@ class Window:
         run, starts = self.map.dtype.bytes, np.asarray([self.map.base], dtype=np.int64)
         contiguous = True
         for (lo, hi), stride in reversed(list(zip(inside, self.map.strides))):
-            count = hi - lo + 1
+            count = hi - lo + 1 if stride else 1
             starts = starts + lo * stride
             if contiguous and (stride == run or count == 1):
                 run += (count - 1) * stride

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from swkpu.errors import TargetError
-from swkpu.program.model import Exec, Program
+from swkpu.program.micro_ops import signature
+from swkpu.program.model import Combiner, Exec, Program
 from swkpu.sim.timing import Timing
 from swkpu.sim.unroll import Counts
 
@@ -211,4 +212,9 @@ def _mac_pj(machine: Machine, mac_type: str) -> float:
 
 
 def _is_float(program: Program, command: object) -> bool:
-    return isinstance(command, Exec) and program.fabrics[command.fabric].acc_dtype.is_float
+    """Whether the lanes of an exec compute on floats: all of its vector work counts as float when any does."""
+    if not isinstance(command, Exec):
+        return False
+    fabric = program.fabrics[command.fabric]
+    reduces_floats = fabric.combiner is not Combiner.NONE and fabric.acc_dtype.is_float
+    return reduces_floats or any(op.dtype.is_float or signature(op.opcode).uses_floats for op in fabric.micro_ops)

@@ -18,9 +18,11 @@ import torch
 from swkpu.errors import InputError, SimulationError
 from swkpu.program.loops import placed, steps, stream_name
 from swkpu.program.model import (
+    Block,
     Command,
     Coord,
     Exec,
+    Gather,
     Load,
     Operand,
     Program,
@@ -33,6 +35,7 @@ from swkpu.program.model import (
     TileRange,
 )
 from swkpu.sim.blocks import GRANULE, Window, Words
+from swkpu.sim.gather import gathered
 from swkpu.sim.recurrence import evaluate
 from swkpu.target import Machine
 from swkpu.types import numpy_dtype, to_numpy, torch_dtype
@@ -142,14 +145,16 @@ class FunctionalSimulator:
         origin = [0] * map.rank
         self._check_read(window, origin, f"output '{symbol.name}'")
         words = window.read(self.memories[0].bytes, origin)[0, 0]
-        return words.view(numpy_dtype(symbol.dtype)).reshape(symbol.shape)
+        array = words.view(numpy_dtype(map.dtype)).reshape(symbol.shape)
+        return array.astype(numpy_dtype(symbol.dtype), copy=False)
 
     # -- running --
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name. Raises InputError for inputs that do not fit, SimulationError for an illegal program."""
         for symbol in self.program.inputs:
-            self.write_input(symbol, check_input(symbol, inputs))
+            storage = numpy_dtype(self.program.maps[symbol.map].dtype)
+            self.write_input(symbol, stored(symbol, check_input(symbol, inputs), storage))
         streams = [Streamed(s, steps(s)) for s in self.program.streams]
         live = list(streams)
         while live:
@@ -205,6 +210,8 @@ class FunctionalSimulator:
         match command:
             case Load() | Store():
                 self._move(command, counters)
+            case Gather():
+                self._gather(command, counters)
             case Push():
                 self._push(command, counters)
             case Pull():
@@ -216,10 +223,10 @@ class FunctionalSimulator:
 
     # -- transfers --
 
-    def _window(self, command: Load | Store | Push | Pull, side: str) -> Window:
+    def _window(self, command: Load | Store | Gather | Push | Pull, side: str) -> Window:
         key = (id(command), side)
         if key not in self.windows:
-            block = command.src if side == "src" else command.dst
+            block: Block = getattr(command, side)
             n0, n1 = (command.tiles.n0, command.tiles.n1) if isinstance(command, Push | Pull) else (1, 1)
             map = self.program.maps[block.map]
             self.windows[key] = Window(map, block.start, block.axes, block.steps, command.box, n0, n1)
@@ -232,12 +239,15 @@ class FunctionalSimulator:
         if (owners == window.map.buffer).all():
             return
         exact = window.granules(origin, True)
-        owners = memory.buffer[exact]
-        wrong = np.nonzero(owners != window.map.buffer)[0]
+        assert isinstance(exact, np.ndarray)
+        self._check_granules(exact, window.map, reader)
+
+    def _check_granules(self, granules: np.ndarray[Any, np.dtype[np.int64]], map: TensorMap, reader: str) -> None:
+        memory = self.memories[map.space]
+        wrong = np.nonzero(memory.buffer[granules] != map.buffer)[0]
         if len(wrong) == 0:
             return
-        assert isinstance(exact, np.ndarray)
-        granule = int(exact[wrong[0]])
+        granule = int(granules[wrong[0]])
         writer = self.describe(int(memory.writer[granule]))
         what = "was never written" if memory.writer[granule] == NOBODY else f"now holds what {writer} wrote there"
         raise SimulationError(f"{reader} reads {memory.name} address {granule * GRANULE:#x}, which {what}")
@@ -254,6 +264,17 @@ class FunctionalSimulator:
         words = src.read(self.memories[src.map.space].bytes, origin)
         dst.write(self.memories[dst.map.space].bytes, target, words)
         self._mark(dst, target, command)
+
+    def _gather(self, command: Gather, counters: list[int]) -> None:
+        windows = src, index, dst = tuple(self._window(command, side) for side in ("src", "index", "dst"))
+        origins = [w.origin(counters) for w in windows]
+        who = self.describe(self.ids[id(command)])
+        self._check_read_clipped(index, origins[1], dst, origins[2], command)
+        indices = index.read(self.memories[index.map.space].bytes, origins[1])
+        chosen = gathered(src, index, dst, origins, command.dim, indices, who)
+        self._check_granules(chosen.granules(), src.map, who)
+        dst.write(self.memories[dst.map.space].bytes, origins[2], chosen.read(self.memories[src.map.space].bytes))
+        self._mark(dst, origins[2], command)
 
     def _check_read_clipped(
         self, src: Window, origin: Sequence[int], dst: Window, target: Sequence[int], command: Command
@@ -432,6 +453,16 @@ class FunctionalSimulator:
         window = Window(map, operand.start, axes, (1,) * len(axes), box, command.tiles.n0, command.tiles.n1)
         words = words_of(value.to(torch_dtype(map.dtype)))
         self._l1_write(command, command.tiles, window, origin, words)
+
+
+def stored(symbol: Symbol, array: Array, storage: np.dtype[Any]) -> Array:
+    """An input as memory has it. Raises InputError for integers that do not fit."""
+    if array.dtype == storage:
+        return array
+    limits = np.iinfo(storage)
+    if array.size and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
+        raise InputError(f"Input '{symbol.name}' has values outside {limits.min} to {limits.max}, the KPU's integers")
+    return array.astype(storage)
 
 
 def check_input(symbol: Symbol, inputs: Mapping[str, Array]) -> Array:

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from swkpu.program.model import Access, Combiner, DType, FabricProgram, MicroOp, MicroOpcode
+from swkpu.program.model import Access, Combiner, DType, FabricProgram
+from swkpu.sim.epilogue import run_epilogue
 from swkpu.types import torch_dtype
 
 UNROLL_REDUCTION = 64
@@ -176,11 +177,16 @@ def _matmul(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch
 
 
 def _combine(combiner: Combiner) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    return {Combiner.ADD: torch.add, Combiner.MAX: torch.maximum, Combiner.MIN: torch.minimum}[combiner]
+    return {
+        Combiner.ADD: torch.add,
+        Combiner.MUL: torch.mul,
+        Combiner.MAX: torch.maximum,
+        Combiner.MIN: torch.minimum,
+    }[combiner]
 
 
 def _reduce(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor) -> torch.Tensor:
-    """Sum, max or min over the reduction dims: [T0, T1, *parallel box] in the accumulator type."""
+    """Sum, product, max or min over the reduction dims: [T0, T1, *parallel box] in the accumulator type."""
     x = x.to(torch_dtype(fabric.acc_dtype))
     reduction = _reduction_dims(fabric)
     sizes = [box[d] for d in reduction]
@@ -196,54 +202,11 @@ def _reduce(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor) -> torch
     match fabric.combiner:
         case Combiner.ADD:
             return view.sum(dims, dtype=x.dtype)
+        case Combiner.MUL:
+            for dim in reversed(dims):
+                view = view.prod(dim, dtype=x.dtype)
+            return view
         case Combiner.MAX:
             return view.amax(dims)
         case _:
             return view.amin(dims)
-
-
-# ---- epilogue ------------------------------------------------------------------------------------------------------
-
-_FUNCTIONS: dict[MicroOpcode, Callable[..., torch.Tensor]] = {
-    MicroOpcode.ADDF: torch.add,
-    MicroOpcode.SUBF: torch.sub,
-    MicroOpcode.MULF: torch.mul,
-    MicroOpcode.DIVF: torch.div,
-    MicroOpcode.MAXIMUMF: torch.maximum,
-    MicroOpcode.MINIMUMF: torch.minimum,
-    MicroOpcode.NEGF: torch.neg,
-    MicroOpcode.ABSF: torch.abs,
-    MicroOpcode.EXP: torch.exp,
-    MicroOpcode.LOG: torch.log,
-    MicroOpcode.SQRT: torch.sqrt,
-    MicroOpcode.RSQRT: torch.rsqrt,
-    MicroOpcode.TANH: torch.tanh,
-    MicroOpcode.ERF: torch.erf,
-    MicroOpcode.FLOOR: torch.floor,
-    MicroOpcode.CEIL: torch.ceil,
-    MicroOpcode.POWF: torch.pow,
-    MicroOpcode.SIN: torch.sin,
-    MicroOpcode.COS: torch.cos,
-}
-
-
-def run_epilogue(micro_ops: Sequence[MicroOp], registers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """All registers after the micro-ops; each op rounds to its own type."""
-    out = list(registers)
-    for op in micro_ops:
-        dtype = torch_dtype(op.dtype)
-        match op.opcode:
-            case MicroOpcode.CONSTANT:
-                out.append(torch.tensor(op.immediate, dtype=dtype).reshape(1, 1))
-            case MicroOpcode.EXTF | MicroOpcode.TRUNCF:
-                out.append(out[op.args[0]].to(dtype))
-            case _:
-                args = [_rank(out[a], out) for a in op.args]
-                out.append(_FUNCTIONS[op.opcode](*args).to(dtype))
-    return out
-
-
-def _rank(t: torch.Tensor, registers: Sequence[torch.Tensor]) -> torch.Tensor:
-    """A constant is [1, 1]; give it the rank of the blocks it meets."""
-    rank = max(r.dim() for r in registers)
-    return t if t.dim() == rank else t.reshape(*t.shape, *([1] * (rank - t.dim())))

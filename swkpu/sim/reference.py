@@ -25,11 +25,13 @@ from swkpu.program.model import (
     End,
     Exec,
     FabricProgram,
+    Gather,
     Halt,
     Load,
     Loop,
     Program,
     Push,
+    Space,
     Store,
     TensorMap,
     Transfer,
@@ -207,8 +209,12 @@ class _Engine:
                 self.own_remaining += machine.tile_groups[command.tiles.group].program_load_cycles
             self.loaded = command.fabric
             self.latency = 0
-        elif isinstance(command, Transfer):
-            self.own_remaining, shared, self.latency = _transfer_cycles(program, machine, command, self.running)
+        elif isinstance(command, Transfer | Gather):
+            self.own_remaining, shared, self.latency = (
+                _gather_cycles(program, machine, command, self.running)
+                if isinstance(command, Gather)
+                else _transfer_cycles(program, machine, command, self.running)
+            )
             for port, cycles in shared.items():
                 if cycles:
                     job = _Job(cycles)
@@ -284,10 +290,7 @@ def _dram_bytes(
 ) -> int:
     """Bytes charged: find the longest suffix of box dims whose points are adjacent, round each row up to bursts."""
     element, burst = map_.dtype.bytes, machine.dram.burst_bytes
-    offsets = {
-        p: sum(j * step * map_.strides[axis] for j, axis, step in zip(p, block.axes, block.steps, strict=True))
-        for p in points
-    }
+    offsets = {p: _offset(map_, block, p) for p in points}
     for suffix in range(len(box) + 1):
         shares = any(
             box[d] > 1 and any(axes[d] == axes[e] and box[e] > 1 for e in range(d + 1, len(box)))
@@ -341,6 +344,66 @@ def _transfer_cycles(
         port, rate = "l2_write", machine.l2.write_bytes_per_cycle
     noc = ceil(Fraction(moved, machine.noc.bytes_per_cycle))
     return own, {port: ceil(Fraction(moved, rate)), "noc": noc}, mover_latency
+
+
+def _gather_cycles(
+    program: Program, machine: Machine, command: Gather, run: _Dynamic
+) -> tuple[int, dict[str, int], int]:
+    """As `_transfer_cycles`, of a gather."""
+    src, index, dst = (program.maps[b.map] for b in (command.src, command.index, command.dst))
+    rows: dict[tuple[int, ...], list[int]] = {}
+    moved: list[tuple[int, ...]] = []
+    indices: dict[tuple[int, ...], tuple[int, ...]] = {}
+    changes = [d for d, n in enumerate(command.box) if n > 1 and _offset(index, command.index, _unit(command.box, d))]
+    written = 0
+    for point in product(*(range(n) for n in command.box)):
+        if not _is_inside(_coordinate(command.dst, point, run, (0, 0)), dst):
+            continue
+        written += 1
+        where = _coordinate(command.index, point, run, (0, 0))
+        if not _is_inside(where, index):
+            continue
+        # An index is read at the first point that needs it.
+        indices.setdefault(tuple(point[d] for d in changes), point)
+        at = _coordinate(command.src, point, run, (0, 0))
+        at[command.dim] = 0
+        if _is_inside(at, src):
+            moved.append(point)
+    for suffix in range(len(command.box) + 1):
+        rows = {}
+        for point in moved:
+            rows.setdefault(point[:suffix], []).append(_offset(src, command.src, point))
+        if all(d < suffix for d in changes) and all(
+            b - a == src.dtype.bytes for row in rows.values() for a, b in pairwise(row)
+        ):
+            break
+    burst = machine.dram.burst_bytes
+    shared = {
+        "dram": 0,
+        "l2_read": 0,
+        "l2_write": ceil(Fraction(written * dst.dtype.bytes, machine.l2.write_bytes_per_cycle)),
+    }
+    dram = l2 = 0
+    if src.space is Space.DRAM:
+        dram += sum(ceil(Fraction(len(row) * src.dtype.bytes, burst)) * burst for row in rows.values())
+    else:
+        l2 += len(moved) * src.dtype.bytes
+    if index.space is Space.DRAM:
+        dram += _dram_bytes(machine, index, command.index, command.box, command.index, list(indices.values()))
+    else:
+        l2 += len(indices) * index.dtype.bytes
+    shared["dram"] = ceil(dram / machine.dram_bytes_per_cycle)
+    shared["l2_read"] = ceil(Fraction(l2, machine.l2.read_bytes_per_cycle))
+    return 1, shared, machine.dram_latency_cycles + machine.l2.latency_cycles
+
+
+def _unit(box: tuple[int, ...], dim: int) -> tuple[int, ...]:
+    return tuple(int(d == dim) for d in range(len(box)))
+
+
+def _offset(map_: TensorMap, block: Block, point: tuple[int, ...]) -> int:
+    steps = zip(point, block.axes, block.steps, strict=True)
+    return sum(j * step * map_.strides[axis] for j, axis, step in steps)
 
 
 # -------------------------------------------------------------------------------------------------------------- exec

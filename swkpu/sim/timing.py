@@ -142,9 +142,10 @@ def _run(
     release = [[_pairs(c.release) for c in s.commands] for s in program.streams]
     control = [[isinstance(c, Loop | End) for c in s.commands] for s in program.streams]
     own: list[list[int]] = [s.own.tolist() for s in streams]
-    first: list[list[int]] = [s.shared[0].tolist() if s.shared else [0] * len(s.own) for s in streams]
-    second: list[list[int]] = [s.shared[1].tolist() if s.shared else [0] * len(s.own) for s in streams]
-    resource = [(s.resources or (0, 0)) for s in streams]
+    shared: list[list[tuple[int, list[int]]]] = [
+        [(r, occupancy.tolist()) for r, occupancy in zip(s.resources, s.shared, strict=True) if occupancy.any()]
+        for s in streams
+    ]
     latency = [s.latency for s in streams]
     free = [0] * len(RESOURCES)
     next_item = [0] * len(streams)
@@ -204,7 +205,8 @@ def _run(
         arrival, stream = heappop(arriving)
         item = next_item[stream]
         end = arrival + own[stream][item]
-        for r, occupancy in zip(resource[stream], (first[stream][item], second[stream][item]), strict=True):
+        for r, occupancies in shared[stream]:
+            occupancy = occupancies[item]
             if occupancy:
                 served = free[r] if contention and free[r] > arrival else arrival
                 served += occupancy

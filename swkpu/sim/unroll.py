@@ -8,7 +8,7 @@ first), the two tile coordinates, then one per box dim that shares a map dim wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,12 +23,14 @@ from swkpu.program.model import (
     End,
     Engine,
     Exec,
+    Gather,
     Halt,
     Load,
     Loop,
     Program,
     Pull,
     Push,
+    Space,
     Store,
     Stream,
     TensorMap,
@@ -47,7 +49,7 @@ RESOURCES = ("dram", "l2_read", "l2_write", "noc")
 """The single servers that streams share."""
 
 STREAM_RESOURCES: dict[Engine, tuple[int, ...]] = {
-    Engine.DMA_IN: (DRAM, L2_WRITE),
+    Engine.DMA_IN: (DRAM, L2_WRITE, L2_READ),
     Engine.DMA_OUT: (DRAM, L2_READ),
     Engine.BM_IN: (L2_READ, NOC),
     Engine.BM_OUT: (L2_WRITE, NOC),
@@ -360,6 +362,8 @@ def command_cost(program: Program, machine: Machine, command: object, trips: tup
             tiles = (command.tiles.n0, command.tiles.n1) if isinstance(command, Push | Pull) else (1, 1)
             inner = (*tiles, *(command.box[d] for d in enumerated))
             return _in_chunks(trips, inner, lambda grid: _transfer(program, machine, command, enumerated, grid))
+        case Gather():
+            return _in_chunks(trips, (1, 1), lambda grid: _gather(program, machine, command, grid))
         case Exec():
             inner = (command.tiles.n0, command.tiles.n1)
             return _in_chunks(trips, inner, lambda grid: _exec(program, machine, command, trips, grid))
@@ -417,9 +421,14 @@ class _Interval:
 
 
 def _inside(
-    grid: _Grid, map_: TensorMap, block: Block, box: tuple[int, ...], enumerated: tuple[int, ...]
+    grid: _Grid,
+    map_: TensorMap,
+    block: Block,
+    box: tuple[int, ...],
+    enumerated: tuple[int, ...] = (),
+    free: int | None = None,
 ) -> list[_Interval]:
-    """Per box dim, which of its points lie inside the map's extents.
+    """Per box dim, which of its points lie inside the map's extents; any coordinate of the map dim `free` does.
 
     A map dim that no box dim walks, or that only enumerated dims do, empties the first interval where it is outside.
     """
@@ -433,14 +442,14 @@ def _inside(
         axis, step = block.axes[dim], block.steps[dim]
         if dim in enumerated:
             intervals.append(_Interval(zero, zero + 1))
-        elif size == 1 or step == 0:
+        elif size == 1 or step == 0 or axis == free:
             intervals.append(_Interval(zero, zero + size))
         else:
             walked.add(axis)
             intervals.append(_walk(starts[axis], step, map_.extents[axis], size))
     outside = np.zeros((1,) * len(grid.shape), dtype=np.bool_)
     for axis in range(map_.rank):
-        if axis not in walked:
+        if axis not in walked and axis != free:
             outside = outside | (starts[axis] < 0) | (starts[axis] >= map_.extents[axis])
     if not intervals:
         intervals = [_Interval(zero, zero + 1)]
@@ -468,11 +477,11 @@ def _points(intervals: Sequence[_Interval]) -> Array:
 
 
 def _charged_dram_bytes(
-    machine: Machine, map_: TensorMap, block: Block, intervals: Sequence[_Interval], enumerated: tuple[int, ...]
+    machine: Machine, map_: TensorMap, block: Block, intervals: Sequence[_Interval], scattered: Collection[int]
 ) -> Array:
     """Bytes the DRAM is charged for the part of a box given by intervals: rows rounded up to bursts.
 
-    A row is the longest suffix of box dims whose moved bytes are adjacent.
+    A row is the longest suffix of box dims whose moved bytes are adjacent; points of `scattered` dims never are.
     """
     row_bytes = np.full((1,) * intervals[0].low.ndim, map_.dtype.bytes, dtype=np.int64)
     rows = np.ones_like(row_bytes)
@@ -480,7 +489,7 @@ def _charged_dram_bytes(
     for dim in range(len(block.axes) - 1, -1, -1):
         points = intervals[dim].length
         stride = map_.strides[block.axes[dim]] * block.steps[dim]
-        adjacent = adjacent & ((points == 1) | (stride == row_bytes)) & (dim not in enumerated)
+        adjacent = adjacent & ((points == 1) | (stride == row_bytes)) & (dim not in scattered)
         row_bytes = np.where(adjacent, row_bytes * points, row_bytes)
         rows = np.where(adjacent, rows, rows * points)
     if not block.axes:
@@ -502,7 +511,7 @@ def _transfer(
             dram = grid.total(_charged_dram_bytes(machine, src_map, command.src, both, enumerated), grid.enumerated)
             l2 = grid.total(_points(dst), grid.enumerated) * dst_map.dtype.bytes
             cycles = cost.load_cost(machine, dram, l2)
-            shared, own = (cycles.dram, cycles.l2), cycles.l1
+            shared, own = (cycles.dram, cycles.l2, 0), cycles.l1
             counts = Counts(dram_read_bytes=grid.grand_total(dram), l2_write_bytes=grid.grand_total(l2), transfers=n)
         case Store():
             dram = grid.total(_charged_dram_bytes(machine, dst_map, command.dst, both, enumerated), grid.enumerated)
@@ -537,6 +546,42 @@ def _transfer(
                 transfers=n,
             )
     return CommandCost(tuple(grid.instances(s) for s in shared), grid.instances(own), counts)
+
+
+def _gather(program: Program, machine: Machine, command: Gather, grid: _Grid) -> CommandCost:
+    """A load whose rows end where the index changes, and a read of the indices, each once."""
+    src_map, index_map, dst_map = (program.maps[b.map] for b in (command.src, command.index, command.dst))
+    src = _inside(grid, src_map, command.src, command.box, free=command.dim)
+    index = _inside(grid, index_map, command.index, command.box)
+    dst = _inside(grid, dst_map, command.dst, command.box)
+    both = [i & d for i, d in zip(index, dst, strict=True)]
+    moved = [s & b for s, b in zip(src, both, strict=True)]
+    repeated = [index_map.strides[axis] * step == 0 for axis, step in zip(command.index.axes, command.index.steps)]
+    indices = [_Interval(b.low, b.low + np.minimum(b.length, 1)) if again else b for b, again in zip(both, repeated)]
+    scattered = [d for d, again in enumerate(repeated) if not again and command.box[d] > 1]
+    dram: Count = 0
+    l2_read: Count = 0
+    if src_map.space is Space.DRAM:
+        dram = dram + _charged_dram_bytes(machine, src_map, command.src, moved, scattered)
+    else:
+        l2_read = l2_read + _points(moved) * src_map.dtype.bytes
+    if index_map.space is Space.DRAM:
+        dram = dram + _charged_dram_bytes(machine, index_map, command.index, indices, ())
+    else:
+        l2_read = l2_read + _points(indices) * index_map.dtype.bytes
+    written = _points(dst) * dst_map.dtype.bytes
+    counts = Counts(
+        dram_read_bytes=grid.grand_total(dram),
+        l2_read_bytes=grid.grand_total(l2_read),
+        l2_write_bytes=grid.grand_total(written),
+        transfers=prod(grid.shape[: grid.loops]),
+    )
+    shared = (
+        cost.dram_cycles(machine, dram),
+        cost.l2_write_cycles(machine, written),
+        cost.l2_read_cycles(machine, l2_read),
+    )
+    return CommandCost(tuple(grid.instances(s) for s in shared), grid.instances(1), counts)
 
 
 # -------------------------------------------------------------------------------------------------------------- exec

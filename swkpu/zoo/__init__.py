@@ -7,7 +7,6 @@ this module does not import torch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -16,88 +15,28 @@ from typing import TYPE_CHECKING, cast
 from zlib import crc32
 
 from swkpu.errors import ModelError
+from swkpu.zoo.catalog import BUILT_IN
+from swkpu.zoo.info import InputSpec, ModelInfo
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+__all__ = [
+    "BUILT_IN",
+    "ENTRY_POINT_GROUP",
+    "InputSpec",
+    "ModelInfo",
+    "build",
+    "example_input",
+    "example_inputs",
+    "info",
+    "models",
+    "names",
+    "seed",
+]
+
 ENTRY_POINT_GROUP = "swkpu.zoo"
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """A model of the zoo. `macs` is for batch 1 of `input_shape` (N, C, H, W): convolutions and linear layers.
-
-    `definition` is `module:callable`; the callable takes nothing and returns an `nn.Module` with its weights.
-    """
-
-    name: str
-    family: str
-    parameters: int
-    macs: int
-    input_shape: tuple[int, ...]
-    description: str
-    definition: str
-
-
-_IMAGE = (1, 3, 224, 224)
-
-BUILT_IN = (
-    ModelInfo(
-        name="resnet18",
-        family="resnet",
-        parameters=11_689_512,
-        macs=1_814_073_344,
-        input_shape=_IMAGE,
-        description="ResNet-18: 8 basic blocks",
-        definition="swkpu.zoo.resnet:resnet18",
-    ),
-    ModelInfo(
-        name="resnet34",
-        family="resnet",
-        parameters=21_797_672,
-        macs=3_663_761_408,
-        input_shape=_IMAGE,
-        description="ResNet-34: 16 basic blocks",
-        definition="swkpu.zoo.resnet:resnet34",
-    ),
-    ModelInfo(
-        name="resnet50",
-        family="resnet",
-        parameters=25_557_032,
-        macs=4_089_184_256,
-        input_shape=_IMAGE,
-        description="ResNet-50 v1.5: 16 bottlenecks",
-        definition="swkpu.zoo.resnet:resnet50",
-    ),
-    ModelInfo(
-        name="resnet101",
-        family="resnet",
-        parameters=44_549_160,
-        macs=7_801_405_440,
-        input_shape=_IMAGE,
-        description="ResNet-101 v1.5: 33 bottlenecks",
-        definition="swkpu.zoo.resnet:resnet101",
-    ),
-    ModelInfo(
-        name="resnet152",
-        family="resnet",
-        parameters=60_192_808,
-        macs=11_513_626_624,
-        input_shape=_IMAGE,
-        description="ResNet-152 v1.5: 50 bottlenecks",
-        definition="swkpu.zoo.resnet:resnet152",
-    ),
-    ModelInfo(
-        name="mobilenet_v2",
-        family="mobilenet",
-        parameters=3_504_872,
-        macs=300_774_272,
-        input_shape=_IMAGE,
-        description="MobileNetV2: 17 inverted residuals, depthwise convolutions",
-        definition="swkpu.zoo.mobilenet:mobilenet_v2",
-    ),
-)
 
 
 @cache
@@ -137,7 +76,8 @@ def info(name: str) -> ModelInfo:
 
 
 def build(name: str) -> nn.Module:
-    """The model in eval mode, fp32, without gradients. A built-in one has weights that depend on nothing but its name.
+    """The model in eval mode, fp32, without gradients. A built-in one has weights that depend on nothing but its name;
+    under `torch.device("meta")` it has none, only their shapes, and takes no time.
 
     Raises ModelError for a name that is not in the zoo.
     """
@@ -146,8 +86,8 @@ def build(name: str) -> nn.Module:
     return definition().eval().requires_grad_(False)
 
 
-def example_input(name: str, batch: int = 1) -> torch.Tensor:
-    """A deterministic (batch, ...) fp32 input: for a model of images, smooth random ones at the scale of normalised
+def example_inputs(name: str, batch: int = 1) -> tuple[torch.Tensor, ...]:
+    """Deterministic inputs of one call at a batch: for a model of images, smooth random ones at the scale of normalised
     photographs.
 
     Raises ModelError for a name that is not in the zoo, or a batch below 1.
@@ -156,13 +96,23 @@ def example_input(name: str, batch: int = 1) -> torch.Tensor:
 
     if batch < 1:
         raise ModelError(f"batch = {batch}: expected a whole number from 1")
-    shape = (batch, *info(name).input_shape[1:])
-    generator = torch.Generator().manual_seed(seed(name, "input"))
-    if len(shape) != 4:
-        return torch.randn(shape, generator=generator)
-    from swkpu.zoo.weights import images
+    specs = info(name).inputs
+    from swkpu.zoo.inputs import example
 
-    return images((shape[0], shape[1], shape[2], shape[3]), generator).float()
+    generator = torch.Generator().manual_seed(seed(name, "input"))
+    return tuple(example(spec, batch, generator) for spec in specs)
+
+
+def example_input(name: str, batch: int = 1) -> torch.Tensor:
+    """The example input of a model that has one.
+
+    Raises ModelError as `example_inputs`, and for a model with several.
+    """
+    first, *others = example_inputs(name, batch)
+    if others:
+        takes = ", ".join(spec.name for spec in info(name).inputs)
+        raise ModelError(f"{name} has {1 + len(others)} inputs ({takes}); example_inputs has them all")
+    return first
 
 
 def seed(model: str, part: str) -> int:

@@ -1,5 +1,5 @@
 """ResNet (He et al., "Deep residual learning for image recognition", 2015), v1.5: the stride is in the 3x3 conv of a
-bottleneck. Module names give torchvision's state_dict keys, so its checkpoints load."""
+bottleneck; also its ResNeXt and wide forms. Module names give torchvision's state_dict keys, so its checkpoints load."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class BasicBlock(nn.Module):
         self.downsample = downsample
 
     @property
-    def residual_end(self) -> nn.Module:
-        return self.bn2
+    def residual_ends(self) -> tuple[nn.Module, ...]:
+        return (self.bn2,)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         identity = x if self.downsample is None else self.downsample(x)
@@ -39,21 +39,25 @@ class Bottleneck(nn.Module):
     """conv1x1 - conv3x3 - conv1x1, plus the input."""
 
     expansion = 4
+    groups = 1
+    group_width = 64
+    """Channels of a group of the 3x3 convolution in the first stage, where planes is 64."""
 
     def __init__(self, inplanes: int, planes: int, stride: int, downsample: nn.Module | None):
         super().__init__()
-        self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)
+        width = planes * self.group_width // 64 * self.groups
+        self.conv1 = nn.Conv2d(inplanes, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, groups=self.groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, planes * self.expansion, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(planes * self.expansion)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
 
     @property
-    def residual_end(self) -> nn.Module:
-        return self.bn3
+    def residual_ends(self) -> tuple[nn.Module, ...]:
+        return (self.bn3,)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         identity = x if self.downsample is None else self.downsample(x)
@@ -62,6 +66,19 @@ class Bottleneck(nn.Module):
         out = self.bn3(self.conv3(out))
         out += identity
         return self.relu(out)
+
+
+class ResNeXtBottleneck(Bottleneck):
+    """Xie et al., "Aggregated residual transformations for deep neural networks", 2016, as 32x4d."""
+
+    groups = 32
+    group_width = 4
+
+
+class WideBottleneck(Bottleneck):
+    """Zagoruyko and Komodakis, "Wide residual networks", 2016, twice as wide."""
+
+    group_width = 128
 
 
 class ResNet(nn.Module):
@@ -113,3 +130,11 @@ def resnet101() -> nn.Module:
 
 def resnet152() -> nn.Module:
     return with_weights("resnet152", lambda: ResNet(Bottleneck, (3, 8, 36, 3)))
+
+
+def resnext50_32x4d() -> nn.Module:
+    return with_weights("resnext50_32x4d", lambda: ResNet(ResNeXtBottleneck, (3, 4, 6, 3)))
+
+
+def wide_resnet50_2() -> nn.Module:
+    return with_weights("wide_resnet50_2", lambda: ResNet(WideBottleneck, (3, 4, 6, 3)))

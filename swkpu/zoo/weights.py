@@ -6,73 +6,134 @@ and differences between inputs survive to the logits, which random weights with 
 
 The pass runs in fp64 and the statistics are rounded to a coarse grid, so that the result does not depend on the
 machine's order of additions.
+
+A module of the zoo with parameters or buffers of its own fills them in `fill_weights`; a block names the modules whose
+results are added to a skip connection in `residual_ends`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from swkpu.zoo import seed
+from swkpu.zoo.inputs import images
 
 IMAGES = (4, 3, 96, 96)
 """Shape of the images that fit the batch norms."""
 BRANCH_GAIN = 0.7
-"""The batch norm that ends a residual branch is scaled by this over the square root of the number of branches. Larger
+"""The layer that ends a residual branch is scaled by this over the square root of the number of branches. Larger
 branches make a deep random network chaotic: the error of a rounding then grows from block to block."""
 LEAST_VARIANCE = 0.25
 """Running variances are at least this part of their layer's mean, so that no channel is amplified noise."""
 GRID = 64
 """Statistics are rounded to one part in this many."""
 
+Generators = Callable[[str], torch.Generator]
+"""From a parameter's name in its module to the generator that is seeded for it."""
 
-def with_weights(name: str, definition: Callable[[], nn.Module]) -> nn.Module:
+
+@runtime_checkable
+class FillsItself(Protocol):
+    def fill_weights(self, generator: Generators) -> None: ...
+
+
+def with_weights(
+    name: str,
+    definition: Callable[[], nn.Module],
+    *,
+    linear_variance: float = 4.0,
+    norm_bias: float = 0.0,
+    fit_on: tuple[int, int, int, int] = IMAGES,
+) -> nn.Module:
     """The model that `definition` builds, in eval mode, every parameter from a generator seeded by `name` and its own
-    name. The global random state is neither read nor changed."""
+    name. The global random state is neither read nor changed.
+
+    `linear_variance` is what a linear layer makes of inputs of unit variance: 4 is for a classifier, whose inputs are
+    means over an image; 1 for transformers. Under `torch.device("meta")` the model has no weights, only their shapes.
+    """
+    if torch.get_default_device().type == "meta":
+        return definition().eval()
     with torch.device("meta"):
         model = definition()
     model = model.to_empty(device="cpu").eval()
     with torch.no_grad():
-        for path, module in model.named_modules():
-            _fill(module, lambda part, path=path: torch.Generator().manual_seed(seed(name, f"{path}.{part}")))
+        for path, module in reversed(list(model.named_modules())):  # a module of ours after those that it consists of
+            _fill(module, partial(_generator, name, path), linear_variance, norm_bias)
         ends = residual_ends(model)
         for end in ends:
-            end.weight.mul_(BRANCH_GAIN / math.sqrt(len(ends)))
-        _fit_batch_norms(model, torch.Generator().manual_seed(seed(name, "images")))
+            _tensor(end, "weight").mul_(BRANCH_GAIN / math.sqrt(len(ends)))
+        if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
+            _fit_batch_norms(model, fit_on, torch.Generator().manual_seed(seed(name, "images")))
     return model
 
 
-def residual_ends(model: nn.Module) -> list[nn.BatchNorm2d]:
-    """The batch norms whose output is added to a skip connection; a block names its own in `residual_end`."""
-    ends = (getattr(module, "residual_end", None) for module in model.modules())
-    return [end for end in ends if isinstance(end, nn.BatchNorm2d)]
+def residual_ends(model: nn.Module) -> list[nn.Module]:
+    """The layers whose output is added to a skip connection."""
+    return [end for module in model.modules() for end in getattr(module, "residual_ends", ())]
 
 
-def _fill(module: nn.Module, generator: Callable[[str], torch.Generator]) -> None:
+def _generator(name: str, path: str, part: str) -> torch.Generator:
+    return torch.Generator().manual_seed(seed(name, f"{path}.{part}"))
+
+
+def _tensor(module: nn.Module, name: str) -> torch.Tensor:
+    found = getattr(module, name)
+    assert isinstance(found, torch.Tensor)
+    return found
+
+
+def _fill(module: nn.Module, generator: Generators, linear_variance: float, norm_bias: float) -> None:
     match module:
-        case nn.Conv2d():
+        case FillsItself():
+            module.fill_weights(generator)
+        case nn.Conv1d() | nn.Conv2d():
             fan_in = module.weight[0].numel()
             module.weight.normal_(0.0, math.sqrt(2.0 / fan_in), generator=generator("weight"))
-            if module.groups == module.in_channels:
+            if module.groups == module.in_channels > 1:
                 # A depthwise kernel of pure noise is often a difference of neighbours, which are nearly equal; trained
                 # ones mostly have a dominant tap.
-                module.weight[:, :, module.kernel_size[0] // 2, module.kernel_size[1] // 2] += 1.0
+                module.weight[(..., *(size // 2 for size in module.kernel_size))] += 1.0
+            _fill_bias(module.bias, generator)
+        case nn.ConvTranspose2d():
+            fan_in = module.weight[:, 0].numel() / math.prod(module.stride)
+            module.weight.normal_(0.0, math.sqrt(2.0 / fan_in), generator=generator("weight"))
+            _fill_bias(module.bias, generator)
         case nn.Linear():
-            module.weight.normal_(0.0, math.sqrt(4.0 / module.in_features), generator=generator("weight"))
-            module.bias.normal_(0.0, 0.1, generator=generator("bias"))
-        case nn.BatchNorm2d():
-            module.weight.uniform_(0.7, 1.3, generator=generator("weight"))
-            module.bias.normal_(0.0, 0.2, generator=generator("bias"))
-            module.reset_running_stats()
+            deviation = math.sqrt(linear_variance / module.in_features)
+            module.weight.normal_(0.0, deviation, generator=generator("weight"))
+            _fill_bias(module.bias, generator)
+        case nn.Embedding():
+            module.weight.normal_(0.0, module.embedding_dim**-0.5, generator=generator("weight"))
+        case nn.LSTM():
+            for part, parameter in module.named_parameters():
+                parameter.normal_(0.0, module.hidden_size**-0.5, generator=generator(part))
+        case nn.BatchNorm2d() | nn.LayerNorm() | nn.RMSNorm():
+            _tensor(module, "weight").uniform_(0.7, 1.3, generator=generator("weight"))
+            if isinstance(module, nn.LayerNorm):
+                module.bias.normal_(0.0, 0.2, generator=generator("bias"))
+            if isinstance(module, nn.BatchNorm2d):
+                module.bias.normal_(norm_bias, 0.2, generator=generator("bias"))
+                module.reset_running_stats()
         case _:
-            if next(module.parameters(recurse=False), None) is not None:
+            if (
+                next(module.parameters(recurse=False), None) is not None
+                or next(module.buffers(False), None) is not None
+            ):
                 raise NotImplementedError(f"no initialisation for {type(module).__name__}")
 
 
-def _fit_batch_norms(model: nn.Module, generator: torch.Generator) -> None:
+def _fill_bias(bias: torch.Tensor | None, generator: Generators) -> None:
+    if bias is not None:
+        bias.normal_(0.0, 0.1, generator=generator("bias"))
+
+
+def _fit_batch_norms(model: nn.Module, shape: tuple[int, int, int, int], generator: torch.Generator) -> None:
     """Set the running statistics of every batch norm of `model` in one forward pass, each before it is applied."""
 
     def fit(module: nn.BatchNorm2d, args: tuple[torch.Tensor]) -> None:
@@ -85,23 +146,7 @@ def _fit_batch_norms(model: nn.Module, generator: torch.Generator) -> None:
         module.running_mean = torch.round(mean / deviation * GRID) / GRID * deviation
 
     hooks = [m.register_forward_pre_hook(fit) for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    model.double()(images(IMAGES, generator))
+    model.double()(images(shape, generator))
     model.float()
     for hook in hooks:
         hook.remove()
-
-
-def images(shape: tuple[int, int, int, int], generator: torch.Generator) -> torch.Tensor:
-    """Random (N, C, H, W) fp64 images of about zero mean and unit deviation over all, like normalised photographs:
-    each has its own brightness per channel and its own mix of spatial frequencies, the low ones stronger."""
-    batch, channels, height, width = shape
-    total = 0.6 * _normal((batch, channels, 1, 1), generator).expand(shape)
-    for cells in (3, 8, 24, 96):
-        octave = _normal((batch, channels, cells, cells), generator)
-        strength = 0.35 * torch.exp(0.7 * _normal((batch, 1, 1, 1), generator))
-        total = total + strength * nn.functional.interpolate(octave, (height, width), mode="bilinear")
-    return total
-
-
-def _normal(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    return torch.randn(shape, generator=generator, dtype=torch.float64)

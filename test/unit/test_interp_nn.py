@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nn_ops import FLOATS, rand, run
 from xdsl.context import Context
 from xdsl.dialects import test
 from xdsl.dialects.builtin import Builtin, ModuleOp, bf16, f16, f32
@@ -20,36 +21,7 @@ from swkpu.dialects.weights import WeightAttr
 from swkpu.errors import InputError, IRError
 from swkpu.interp import run_module
 from swkpu.interp.constants import array_of, constant, inline_constant
-from swkpu.types import dtype_of, i8, i32, tensor_type, to_numpy, torch_dtype
-
-FLOATS = [f32, bf16, f16]
-
-
-def rand(*shape: int, element: Attribute = f32, seed: int = 0) -> torch.Tensor:
-    dtype = torch_dtype(dtype_of(element))
-    generator = torch.Generator().manual_seed(seed)
-    if not dtype.is_floating_point:
-        return torch.randint(-128, 128, shape, generator=generator).to(dtype)
-    return torch.randn(shape, generator=generator).to(dtype)
-
-
-def element(x: torch.Tensor) -> Attribute:
-    return next(e for e in (*FLOATS, i8, i32) if torch_dtype(dtype_of(e)) == x.dtype)
-
-
-def run(op_type: type[Operation], *inputs: torch.Tensor, **arguments: object) -> torch.Tensor:
-    """One op of the given inputs and attributes."""
-    block = Block(arg_types=[tensor_type(tuple(x.shape), element(x)) for x in inputs])
-    op = op_type(*block.args, **arguments)
-    op.verify()
-    block.add_ops([op, ReturnOp(*op.results)])
-    function = FuncOp("main", ([a.type for a in block.args], [r.type for r in op.results]), Region(block))
-    (result,) = run_module(ModuleOp([function]), inputs)
-    type_ = op.results[0].type
-    assert tuple(result.shape) == type_.get_shape()
-    assert result.dtype == torch_dtype(dtype_of(type_.element_type))
-    return result
-
+from swkpu.types import i8, i32, tensor_type, to_numpy
 
 # ---- elementwise ----
 

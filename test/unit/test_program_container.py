@@ -155,8 +155,8 @@ def test_the_wrong_kind_of_file(data: bytes):
 
 
 def test_another_version(data: bytes):
-    with pytest.raises(ProgramError, match="format version 2; this swkpu reads version 1"):
-        from_bytes(header_with(data, version=2))
+    with pytest.raises(ProgramError, match="format version 3; this swkpu reads version 2"):
+        from_bytes(header_with(data, version=3))
 
 
 def test_a_header_that_lies(data: bytes):

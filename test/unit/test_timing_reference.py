@@ -24,6 +24,7 @@ from swkpu.program.model import (
     Engine,
     Exec,
     FabricProgram,
+    Gather,
     Halt,
     Layer,
     Load,
@@ -47,13 +48,16 @@ from swkpu.target.machine import Machine
 
 TARGETS = ("kpu-t64", "kpu-16x16", "swkpu-v1", "kpu-t768-r2")
 
-DRAM, L2, L1, L1_WIDE, L1_ACC = range(5)
+DRAM, L2, L1, L1_WIDE, L1_ACC, INDEX_DRAM, INDEX_L2, TABLE_L2 = range(8)
 MAPS = (
     tensor_map(Space.DRAM, 0, DType.I8, (5, 70, 40), buffer=0),
     tensor_map(Space.L2, 0, DType.I8, (6, 60, 40), buffer=1),
     tensor_map(Space.L1, 0, DType.I8, (4, 50, 40), buffer=2),
     tensor_map(Space.L1, 0, DType.I8, (8, 8, 8, 8), buffer=3),
     tensor_map(Space.L1, 0, DType.F32, (4, 50, 40), buffer=4),
+    tensor_map(Space.DRAM, 0, DType.I32, (5, 6, 40), buffer=5),
+    replace(tensor_map(Space.L2, 0, DType.I32, (5, 6, 40), buffer=6), strides=(160, 0, 4)),
+    replace(tensor_map(Space.L2, 0, DType.I8, (9, 30, 40), buffer=7), strides=(40, 40, 0)),
 )
 
 
@@ -136,6 +140,8 @@ class Builder:
         rank = self.integer(2, 3)
         box = (*(self.integer(1, 3) for _ in range(rank - 2)), self.integer(1, 8), self.integer(1, 40))
         layer = self.integer(0, 2)
+        if engine is Engine.DMA_IN and self.flag():
+            return self.gather(depth, rank, box, layer)
         if engine is Engine.DMA_IN:
             src, dst = self.block(DRAM, depth, False, rank), self.block(L2, depth, False, rank)
             return Load(src=src, dst=dst, box=box, layer=layer)
@@ -148,6 +154,17 @@ class Builder:
             return Push(tiles=tiles, src=src, dst=dst, box=box, layer=layer)
         src, dst = self.block(L1, depth, False, rank), self.block(L2, depth, True, rank)
         return Pull(tiles=tiles, src=src, dst=dst, box=box, layer=layer)
+
+    def gather(self, depth: int, rank: int, box: tuple[int, ...], layer: int) -> Gather:
+        def block(*maps: int) -> Block:
+            axes = tuple(self.draw(st.permutations(range(3))))[:rank]
+            return replace(self.block(self.draw(st.sampled_from(maps)), depth, False, 3), axes=axes)
+
+        def steps(b: Block) -> Block:
+            return replace(b, steps=b.steps[:rank])
+
+        src, index, dst = steps(block(DRAM, TABLE_L2)), steps(block(INDEX_DRAM, INDEX_L2)), steps(block(L2))
+        return Gather(src=src, index=index, dst=dst, box=box, dim=self.integer(0, 2), layer=layer)
 
     def exec(self, group: int, trips: list[int]) -> Exec:
         number = self.integer(0, len(FABRICS) - 1)

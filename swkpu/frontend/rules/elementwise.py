@@ -1,8 +1,6 @@
-"""Elementwise operators."""
+"""Functions of each element, and arithmetic of two tensors. A result has the type that torch's promotion gives it."""
 
 from __future__ import annotations
-
-from math import isinf
 
 import torch
 from torch._ops import OpOverload
@@ -12,133 +10,221 @@ from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, Scalar, Value
 from swkpu.frontend.elements import element_of
 from swkpu.frontend.table import Rule, Unsupported, rule
-from swkpu.types import i1
+from swkpu.types import i1, is_float
 
 aten = torch.ops.aten
 
 _UNARY: dict[OpOverload, type[nn.UnaryOp]] = {
-    aten.relu.default: nn.ReluOp,
     aten.neg.default: nn.NegOp,
     aten.abs.default: nn.AbsOp,
+    aten.sign.default: nn.SignOp,
+    aten.sgn.default: nn.SignOp,
+    aten.bitwise_not.default: nn.BitwiseNotOp,
+    aten.relu.default: nn.ReluOp,
+    aten.sigmoid.default: nn.SigmoidOp,
+    aten.silu.default: nn.SiluOp,
+    aten.hardswish.default: nn.HardswishOp,
+    aten.hardsigmoid.default: nn.HardsigmoidOp,
     aten.exp.default: nn.ExpOp,
+    aten.exp2.default: nn.Exp2Op,
+    aten.expm1.default: nn.Expm1Op,
     aten.log.default: nn.LogOp,
+    aten.log2.default: nn.Log2Op,
+    aten.log10.default: nn.Log10Op,
+    aten.log1p.default: nn.Log1pOp,
     aten.sqrt.default: nn.SqrtOp,
     aten.rsqrt.default: nn.RsqrtOp,
-    aten.tanh.default: nn.TanhOp,
     aten.erf.default: nn.ErfOp,
-    aten.sigmoid.default: nn.SigmoidOp,
+    aten.erfc.default: nn.ErfcOp,
+    aten.sin.default: nn.SinOp,
+    aten.cos.default: nn.CosOp,
+    aten.tan.default: nn.TanOp,
+    aten.asin.default: nn.AsinOp,
+    aten.acos.default: nn.AcosOp,
+    aten.atan.default: nn.AtanOp,
+    aten.sinh.default: nn.SinhOp,
+    aten.cosh.default: nn.CoshOp,
+    aten.tanh.default: nn.TanhOp,
+    aten.asinh.default: nn.AsinhOp,
+    aten.acosh.default: nn.AcoshOp,
+    aten.atanh.default: nn.AtanhOp,
+}
+_ROUNDINGS: dict[OpOverload, type[nn.UnaryOp]] = {
     aten.floor.default: nn.FloorOp,
     aten.ceil.default: nn.CeilOp,
+    aten.round.default: nn.RoundOp,
+    aten.trunc.default: nn.TruncOp,
 }
+_BINARY: dict[OpOverload, type[nn.BinaryOp]] = {
+    aten.div.Tensor: nn.DivOp,
+    aten.div.Scalar: nn.DivOp,
+    aten.maximum.default: nn.MaximumOp,
+    aten.minimum.default: nn.MinimumOp,
+    aten.fmod.Tensor: nn.FmodOp,
+    aten.fmod.Scalar: nn.FmodOp,
+    aten.remainder.Tensor: nn.RemainderOp,
+    aten.remainder.Scalar: nn.RemainderOp,
+    aten.remainder.Scalar_Tensor: nn.RemainderOp,
+    aten.atan2.default: nn.Atan2Op,
+    aten.copysign.Tensor: nn.CopysignOp,
+    aten.copysign.Scalar: nn.CopysignOp,
+    aten.bitwise_and.Tensor: nn.BitwiseAndOp,
+    aten.bitwise_and.Scalar: nn.BitwiseAndOp,
+    aten.bitwise_and.Scalar_Tensor: nn.BitwiseAndOp,
+    aten.bitwise_or.Tensor: nn.BitwiseOrOp,
+    aten.bitwise_or.Scalar: nn.BitwiseOrOp,
+    aten.bitwise_or.Scalar_Tensor: nn.BitwiseOrOp,
+    aten.bitwise_xor.Tensor: nn.BitwiseXorOp,
+    aten.bitwise_xor.Scalar: nn.BitwiseXorOp,
+    aten.bitwise_xor.Scalar_Tensor: nn.BitwiseXorOp,
+    aten.bitwise_left_shift.Tensor: nn.ShiftLeftOp,
+    aten.bitwise_left_shift.Tensor_Scalar: nn.ShiftLeftOp,
+    aten.bitwise_left_shift.Scalar_Tensor: nn.ShiftLeftOp,
+    aten.bitwise_right_shift.Tensor: nn.ShiftRightOp,
+    aten.bitwise_right_shift.Tensor_Scalar: nn.ShiftRightOp,
+    aten.bitwise_right_shift.Scalar_Tensor: nn.ShiftRightOp,
+}
+_ON_TRUTH: dict[type[nn.BinaryOp], type[nn.BinaryOp]] = {
+    nn.AddOp: nn.BitwiseOrOp,
+    nn.MulOp: nn.BitwiseAndOp,
+    nn.MaximumOp: nn.BitwiseOrOp,
+    nn.MinimumOp: nn.BitwiseAndOp,
+}
+"""What torch means by arithmetic on bool tensors."""
 
 
 def _unary(op: type[nn.UnaryOp]) -> Rule:
     def import_unary(b: NodeBuilder, x: SSAValue) -> SSAValue:
-        b.float_only()
-        return b.emit(op(b.f32(x)))
+        _check(b, op)
+        return b.op(op, *b.operands(x))
 
     import_unary.__doc__ = op.name
     return import_unary
 
 
+def _rounding(op: type[nn.UnaryOp]) -> Rule:
+    def import_rounding(b: NodeBuilder, x: SSAValue) -> SSAValue:
+        return b.op(op, *b.operands(x)) if is_float(b.element) else x
+
+    import_rounding.__doc__ = f"{op.name}; integers as they are"
+    return import_rounding
+
+
+def _binary(op: type[nn.BinaryOp]) -> Rule:
+    def import_binary(b: NodeBuilder, x: Value, y: Value) -> SSAValue:
+        return arithmetic(b, op, x, y)
+
+    import_binary.__doc__ = op.name
+    return import_binary
+
+
 for _overload, _op in _UNARY.items():
     rule(_overload)(_unary(_op))
+for _overload, _op in _ROUNDINGS.items():
+    rule(_overload)(_rounding(_op))
+for _overload, _op in _BINARY.items():
+    rule(_overload)(_binary(_op))
 
 
-def _binary(b: NodeBuilder, op: type[nn.BinaryOp], x: Value, y: Value) -> SSAValue:
+def arithmetic(b: NodeBuilder, op: type[nn.BinaryOp], x: Value, y: Value) -> SSAValue:
+    """The operator on operands of the result's type, logical where that is bool."""
     if b.element == i1:
-        raise Unsupported("on boolean tensors")
-    return b.emit(op(*b.operands(x, y)))
+        op = _ON_TRUTH.get(op, op)
+    _check(b, op)
+    return b.op(op, *b.operands(x, y))
+
+
+def _check(b: NodeBuilder, op: type[nn.UnaryOp | nn.BinaryOp]) -> None:
+    if nn.kind_of(b.element) not in op.ACCEPTS:
+        raise Unsupported(f"on {b.element} tensors")
 
 
 def _times(b: NodeBuilder, y: Value, alpha: Scalar) -> Value:
     """`alpha * y`"""
     if alpha == 1:
         return y
-    return _binary(b, nn.MulOp, y, alpha) if isinstance(y, SSAValue) else y * alpha
+    return arithmetic(b, nn.MulOp, y, alpha) if isinstance(y, SSAValue) else y * alpha
 
 
 @rule(aten.add.Tensor, aten.add.Scalar)
 def add(b: NodeBuilder, x: Value, y: Value, alpha: Scalar = 1) -> SSAValue:
-    """nn.add; alpha as nn.mul"""
-    return _binary(b, nn.AddOp, x, _times(b, y, alpha))
+    """nn.add; alpha as nn.mul; nn.bitwise_or on bool"""
+    return arithmetic(b, nn.AddOp, x, _times(b, y, alpha))
 
 
 @rule(aten.sub.Tensor, aten.sub.Scalar)
 def sub(b: NodeBuilder, x: Value, y: Value, alpha: Scalar = 1) -> SSAValue:
     """nn.sub; alpha as nn.mul"""
-    return _binary(b, nn.SubOp, x, _times(b, y, alpha))
+    return arithmetic(b, nn.SubOp, x, _times(b, y, alpha))
 
 
 @rule(aten.rsub.Tensor, aten.rsub.Scalar)
 def rsub(b: NodeBuilder, x: Value, y: Value, alpha: Scalar = 1) -> SSAValue:
     """nn.sub with the operands exchanged; alpha as nn.mul"""
-    return _binary(b, nn.SubOp, y, _times(b, x, alpha))
+    return arithmetic(b, nn.SubOp, y, _times(b, x, alpha))
 
 
 @rule(aten.mul.Tensor, aten.mul.Scalar)
 def mul(b: NodeBuilder, x: Value, y: Value) -> SSAValue:
-    """nn.mul"""
-    return _binary(b, nn.MulOp, x, y)
+    """nn.mul; nn.bitwise_and on bool"""
+    return arithmetic(b, nn.MulOp, x, y)
 
 
-@rule(aten.div.Tensor, aten.div.Scalar)
-def div(b: NodeBuilder, x: Value, y: Value) -> SSAValue:
+@rule(aten.div.Tensor_mode, aten.div.Scalar_mode)
+def div_mode(b: NodeBuilder, x: Value, y: Value, rounding_mode: str | None = None) -> SSAValue:
+    """nn.floor_divide, or nn.div and nn.trunc"""
+    if rounding_mode == "floor":
+        return arithmetic(b, nn.FloorDivideOp, x, y)
+    quotient = arithmetic(b, nn.DivOp, x, y)
+    return b.op(nn.TruncOp, quotient) if rounding_mode == "trunc" and is_float(b.element) else quotient
+
+
+@rule(aten.reciprocal.default)
+def reciprocal(b: NodeBuilder, x: SSAValue) -> SSAValue:
     """nn.div"""
-    return _binary(b, nn.DivOp, x, y)
+    return arithmetic(b, nn.DivOp, 1, x)
 
 
-@rule(aten.maximum.default)
-def maximum(b: NodeBuilder, x: Value, y: Value) -> SSAValue:
-    """nn.maximum"""
-    return _binary(b, nn.MaximumOp, x, y)
-
-
-@rule(aten.minimum.default)
-def minimum(b: NodeBuilder, x: Value, y: Value) -> SSAValue:
-    """nn.minimum"""
-    return _binary(b, nn.MinimumOp, x, y)
-
-
-@rule(aten.clamp.default, aten.hardtanh.default)
-def clamp(b: NodeBuilder, x: SSAValue, low: Scalar | None = None, high: Scalar | None = None) -> SSAValue:
-    """nn.clamp"""
-    return _clamp(b, x, low, high)
-
-
-@rule(aten.relu6.default)
-def relu6(b: NodeBuilder, x: SSAValue) -> SSAValue:
-    """nn.clamp"""
-    return _clamp(b, x, 0.0, 6.0)
-
-
-@rule(aten.clamp_min.default)
-def clamp_min(b: NodeBuilder, x: SSAValue, low: Scalar) -> SSAValue:
-    """nn.clamp"""
-    return _clamp(b, x, low, None)
-
-
-@rule(aten.clamp_max.default)
-def clamp_max(b: NodeBuilder, x: SSAValue, high: Scalar) -> SSAValue:
-    """nn.clamp"""
-    return _clamp(b, x, None, high)
-
-
-def _clamp(b: NodeBuilder, x: SSAValue, low: Scalar | None, high: Scalar | None) -> SSAValue:
-    b.float_only()
-    low = None if low is None or (isinf(low) and low < 0) else float(low)
-    high = None if high is None or (isinf(high) and high > 0) else float(high)
-    if low is None and high is None:
+@rule(aten.round.decimals)
+def round_decimals(b: NodeBuilder, x: SSAValue, decimals: int) -> SSAValue:
+    """nn.mul, nn.round and nn.div; the other way about for negative decimals"""
+    if not is_float(b.element):
         return x
-    return b.emit(nn.ClampOp(b.f32(x), low, high))
+    if decimals == 0:
+        return b.op(nn.RoundOp, b.f32(x))
+    there, back = (nn.MulOp, nn.DivOp) if decimals > 0 else (nn.DivOp, nn.MulOp)
+    factor = 10.0 ** abs(decimals)
+    return b.op(back, b.op(nn.RoundOp, b.op(there, b.f32(x), factor)), factor)
 
 
-@rule(aten.clamp.Tensor)
-def clamp_tensor(b: NodeBuilder, x: SSAValue, low: SSAValue | None = None, high: SSAValue | None = None) -> SSAValue:
-    """nn.maximum and nn.minimum"""
-    if low is not None:
-        x = _binary(b, nn.MaximumOp, x, low)
-    return x if high is None else _binary(b, nn.MinimumOp, x, high)
+def _ignoring_nan(op: type[nn.BinaryOp]) -> Rule:
+    def import_ignoring_nan(b: NodeBuilder, x: SSAValue, y: SSAValue) -> SSAValue:
+        best = arithmetic(b, op, x, y)
+        if not is_float(b.element):
+            return best
+        x, y = b.operands(x, y)
+        best = b.op(nn.WhereOp, b.op(nn.IsNanOp, y), x, best)
+        return b.op(nn.WhereOp, b.op(nn.IsNanOp, x), y, best)
+
+    import_ignoring_nan.__doc__ = f"{op.name}, then nn.isnan and nn.where to ignore NaN"
+    return import_ignoring_nan
+
+
+rule(aten.fmax.default)(_ignoring_nan(nn.MaximumOp))
+rule(aten.fmin.default)(_ignoring_nan(nn.MinimumOp))
+
+
+@rule(aten.hypot.default)
+def hypot(b: NodeBuilder, x: SSAValue, y: SSAValue) -> SSAValue:
+    """nn.mul, nn.add and nn.sqrt"""
+    x, y = (b.op(nn.MulOp, v, v) for v in b.operands(x, y))
+    return b.op(nn.SqrtOp, b.op(nn.AddOp, x, y))
+
+
+@rule(aten.ldexp.Tensor)
+def ldexp(b: NodeBuilder, x: SSAValue, exponent: SSAValue) -> SSAValue:
+    """nn.mul by nn.exp2"""
+    return b.op(nn.MulOp, b.f32(x), b.op(nn.Exp2Op, b.f32(exponent)))
 
 
 @rule(aten._to_copy.default)

@@ -1,0 +1,81 @@
+"""Values that no input decides: torch evaluates them while the program is imported."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+from torch.fx import Node
+from torch.fx.node import map_arg
+from torch.utils import _pytree as pytree
+
+from swkpu.errors import ModelError
+
+aten = torch.ops.aten
+
+SHAPED_LIKE = frozenset(
+    {
+        aten.full_like.default,
+        aten.empty_like.default,
+        aten.zeros_like.default,
+        aten.ones_like.default,
+        aten.new_full.default,
+        aten.new_zeros.default,
+        aten.new_ones.default,
+        aten.new_empty.default,
+        aten.new_empty_strided.default,
+    }
+)
+"""Operators that take from their first operand its shape and type only."""
+
+
+class Known:
+    """The values known so far: constants, tensors without elements, and all that is computed from these only."""
+
+    def __init__(self) -> None:
+        self.values: dict[Node, Any] = {}
+
+    def __contains__(self, node: Node) -> bool:
+        return node in self.values
+
+    def note_empty(self, node: Node) -> bool:
+        """Know a node whose tensors have no elements; returns whether it is one."""
+        fakes = pytree.tree_leaves(node.meta.get("val"))
+        if not fakes or not all(
+            isinstance(fake, torch.Tensor) and _is_plain(fake) and fake.numel() == 0 for fake in fakes
+        ):
+            return False
+        self.values[node] = pytree.tree_map(_empty, node.meta["val"])
+        return True
+
+    def evaluate(self, node: Node) -> bool:
+        """Evaluate a call whose operands are all known; returns whether that could be done. Raises ModelError."""
+        target = node.target
+        if self.note_empty(node):
+            return True
+        if not isinstance(target, OpOverload) and target is not operator.getitem:
+            return False
+        if isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
+            return False
+        values = self.values
+        if target in SHAPED_LIKE and isinstance(node.args[0], Node):
+            values = {**values, node.args[0]: _empty(node.args[0].meta["val"])}
+        if not all(operand in values for operand in node.all_input_nodes):
+            return False
+        args, kwargs = map_arg((node.args, node.kwargs), lambda operand: values[operand])
+        try:
+            self.values[node] = target(*args, **kwargs)
+        except Exception as error:  # whatever torch raises
+            raise ModelError(f"torch cannot evaluate {target} on the constants of the model: {error}") from error
+        return True
+
+
+def _is_plain(fake: torch.Tensor) -> bool:
+    return fake.layout == torch.strided
+
+
+def _empty(fake: torch.Tensor) -> torch.Tensor:
+    """A tensor of the shape and type, with whatever elements."""
+    return torch.empty(tuple(fake.shape), dtype=fake.dtype)

@@ -1,0 +1,51 @@
+"""Storage types of a program."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class DType(IntEnum):
+    """Storage types. `bits` is the storage size of one element."""
+
+    I4 = 0
+    I8 = 1
+    I32 = 2
+    F16 = 3
+    BF16 = 4
+    F32 = 5
+    I1 = 6
+    I64 = 7
+
+    @property
+    def bits(self) -> int:
+        return {0: 4, 1: 8, 2: 32, 3: 16, 4: 16, 5: 32, 6: 8, 7: 64}[self.value]
+
+    @property
+    def bytes(self) -> int:
+        return max(self.bits // 8, 1)
+
+    @property
+    def is_float(self) -> bool:
+        return self in (DType.F16, DType.BF16, DType.F32)
+
+    @property
+    def integer_range(self) -> tuple[int, int]:
+        """Least and largest value of an integer type. An i1 is 0 or 1."""
+        if self is DType.I1:
+            return 0, 1
+        return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
+
+    def represents(self, value: float) -> bool:
+        """Whether an integer type has the value. A floating type has every value, rounded."""
+        if self.is_float:
+            return True
+        low, high = self.integer_range
+        return low <= value <= high and value == int(value)
+
+    def clamped(self, value: float) -> float:
+        """The value, or the nearest that the type has: an infinity is the least or largest of an integer type."""
+        if self.is_float:
+            return value
+        low, high = self.integer_range
+        return int(min(max(value, low), high))
