@@ -10,34 +10,45 @@ from swkpu.lowering.arithmetic import Arithmetic, Formula, by_type, lower_by, si
 from swkpu.lowering.table import lowering
 
 
-def _fmod(a: Arithmetic, x: SSAValue, y: SSAValue) -> SSAValue:
-    """x - trunc(x / y) y, which is exact in a fused multiply-add while the quotient is below 2^24.
+def _divided(a: Arithmetic, x: SSAValue, y: SSAValue) -> tuple[SSAValue, SSAValue]:
+    """The truncated quotient and what is left, x - quotient y: exact in a fused multiply-add while the quotient is
+    below 2^24.
 
-    The quotient is rounded, so it may be one too large; then what is left has the wrong sign.
+    A rounded quotient may be one too large; then what is left has the wrong sign.
     """
-    quotient = a(math.TruncOp, a(arith.DivfOp, x, y))
+    one, zero = a.number(1.0, x), a.number(0.0, x)
+    ratio = a(arith.DivfOp, x, y)
+    quotient = a(math.TruncOp, ratio)
     rest = a(math.FmaOp, a(arith.NegfOp, quotient), y, x)
-    zero = a.number(0.0, x)
-    wrong = a.compare("olt", a(arith.MulfOp, rest, a(math.CopySignOp, a.number(1.0, x), x)), zero)
+    wrong = a.compare("olt", a(arith.MulfOp, rest, a(math.CopySignOp, one, x)), zero)
     rest = a.select(wrong, a(arith.AddfOp, rest, a(math.CopySignOp, y, x)), rest)
-    smaller = a.compare("olt", a(math.AbsFOp, x), a(math.AbsFOp, y))  # also when y is infinite
-    return a.select(smaller, x, a(math.CopySignOp, rest, x))
+    quotient = a.select(wrong, a(arith.SubfOp, quotient, a(math.CopySignOp, one, ratio)), quotient)
+    smaller = a.compare("olt", a(math.AbsFOp, x), a(math.AbsFOp, y))  # also where y is infinite
+    return a.select(smaller, zero, quotient), a.select(smaller, x, a(math.CopySignOp, rest, x))
+
+
+def _fmod(a: Arithmetic, x: SSAValue, y: SSAValue) -> SSAValue:
+    return _divided(a, x, y)[1]
+
+
+def _points_away(a: Arithmetic, rest: SSAValue, y: SSAValue) -> SSAValue:
+    """Whether what is left of a truncated division has not the sign of the divisor."""
+    zero = a.number(0.0, rest)
+    differs = a(arith.XOrIOp, a.compare("olt", rest, zero), a.compare("olt", y, zero))
+    return a(arith.AndIOp, differs, a.compare("une", rest, zero))
 
 
 def _remainder(a: Arithmetic, x: SSAValue, y: SSAValue) -> SSAValue:
     rest = _fmod(a, x, y)
-    zero = a.number(0.0, x)
-    differs = a(arith.XOrIOp, a.compare("olt", rest, zero), a.compare("olt", y, zero))
-    fix = a(arith.AndIOp, differs, a.compare("one", rest, zero))
-    return a.select(fix, a(arith.AddfOp, rest, y), rest)
+    return a.select(_points_away(a, rest, y), a(arith.AddfOp, rest, y), rest)
 
 
 def _floor_divide(a: Arithmetic, x: SSAValue, y: SSAValue) -> SSAValue:
-    """The rounded quotient may be the next integer although the exact one is below: then what is left tells."""
-    quotient = a(math.FloorOp, a(arith.DivfOp, x, y))
-    rest = a(math.FmaOp, a(arith.NegfOp, quotient), y, x)
-    below = a.compare("olt", a(arith.MulfOp, rest, a(math.CopySignOp, a.number(1.0, x), y)), a.number(0.0, x))
-    return a.select(below, a(arith.SubfOp, quotient, a.number(1.0, x)), quotient)
+    """NaN where x is infinite; x / 0 is what it is."""
+    quotient, rest = _divided(a, x, y)
+    lower = a.select(_points_away(a, rest, y), a(arith.SubfOp, quotient, a.number(1.0, x)), quotient)
+    lower = a.select(a.compare("uno", rest, rest), rest, lower)
+    return a.select(a.compare("oeq", y, a.number(0.0, y)), a(arith.DivfOp, x, y), lower)
 
 
 def _integer_remainder(a: Arithmetic, x: SSAValue, y: SSAValue) -> SSAValue:

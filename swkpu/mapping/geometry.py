@@ -11,6 +11,8 @@ from swkpu.dialects.kpu_types import MAX_LOOPS, T0
 from swkpu.dialects.location import layer_name, source_of
 from swkpu.dialects.mapping import Mapping, Part, Sizes
 from swkpu.errors import MappingError
+from swkpu.mapping.problem import may_overrun
+from swkpu.mapping.views import read_views
 from swkpu.target import Machine
 
 SLOTS = (1, 2, 3, 4, 6, 12)
@@ -61,6 +63,7 @@ class _Checker:
     def __init__(self, op: RecurrenceOp, mapping: Mapping, machine: Machine):
         self.op, self.mapping, self.machine = op, mapping, machine
         self.domain, self.extents = op.domain, op.domain.extents
+        self.inputs = [(v.exprs, v.extents) for v in read_views(op)[: len(op.inputs)]]
 
     def fail(self, message: str) -> MappingError:
         where = f" ({source_of(self.op)})" if source_of(self.op) else ""
@@ -148,7 +151,8 @@ class _Checker:
         size = min(piece if piece is not None else ceil(extent / tiles), extent)
         axis = Axis(dim, offset, extent, tiles, ceil(extent / (tiles * size)), size, coordinate)
         looped = dim in l2_size and ceil(full / l2_size[dim]) > 1
-        if axis.covered != extent and (looped or dim >= self.domain.parallel):
+        reduced = dim >= self.domain.parallel
+        if axis.covered != extent and (looped or (reduced and not may_overrun(self.inputs, self.extents, dim))):
             raise self.fail(
                 f"{tiles} tiles of {axis.pieces} pieces of {size} do not divide the {extent} points of '{name}' exactly"
             )

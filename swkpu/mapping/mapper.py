@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from swkpu.dialects.mapping import Mapping, Part, Sizes
 from swkpu.mapping.problem import Problem
-from swkpu.mapping.search import PartSearch
-from swkpu.mapping.streams import Nest, dram_cycles, nests
+from swkpu.mapping.search import COARSE, FINE, Effort, PartSearch
+from swkpu.mapping.streams import Nest, dram_cycles, fine_nests, nests
 from swkpu.target import cost
 from swkpu.target.machine import Machine, TileGroup
 
@@ -42,12 +42,20 @@ class Mapper:
         candidates = tuple(nests(problem, grain, wave))
         key = (problem.domain, problem.fabric, problem.operands, problem.result, candidates)
         if key not in self._known:
-            self._known[key] = _choose(problem, self.machine, groups, precision, candidates)
+            found = _choose(problem, self.machine, groups, precision, candidates)
+            if found is None:
+                found = _choose(problem, self.machine, groups, precision, fine_nests(problem), FINE)
+            self._known[key] = found
         return self._known[key]
 
 
 def _choose(
-    problem: Problem, machine: Machine, groups: list[int], precision: str | None, candidates: Sequence[Nest]
+    problem: Problem,
+    machine: Machine,
+    groups: list[int],
+    precision: str | None,
+    candidates: Sequence[Nest],
+    effort: Effort = COARSE,
 ) -> Choice | None:
     best: Choice | None = None
     rate = sum(sorted((_rate(machine, g, precision) for g in groups), reverse=True)[:2])
@@ -55,7 +63,7 @@ def _choose(
     for nest in candidates:
         if best is not None and best.cycles <= max(GOOD_ENOUGH * ideal, dram_cycles(problem, machine, nest)[0]):
             continue
-        found = _choose_parts(problem, machine, groups, precision, nest)
+        found = _choose_parts(problem, machine, groups, precision, nest, effort)
         if found is None:
             continue
         parts, split, compute, l2_bytes = found
@@ -94,12 +102,12 @@ def _rate(machine: Machine, group: int, precision: str | None) -> float:
 
 
 def _choose_parts(
-    problem: Problem, machine: Machine, groups: list[int], precision: str | None, nest: Nest
+    problem: Problem, machine: Machine, groups: list[int], precision: str | None, nest: Nest, effort: Effort
 ) -> tuple[tuple[Part, ...], int | None, int, int] | None:
     """Parts for the tile groups that share the work: (parts, split dim, cycles, L2 bytes)."""
     domain = problem.domain
     ranked = sorted(groups, key=lambda g: -_rate(machine, g, precision))
-    searches = {g: PartSearch(problem, machine, g, nest) for g in ranked}
+    searches = {g: PartSearch(problem, machine, g, nest, effort) for g in ranked}
     best: tuple[tuple[Part, ...], int | None, int, int] | None = None
     alone = searches[ranked[0]].best(None, 0)
     if alone is not None:

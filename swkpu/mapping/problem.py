@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import inf, prod
 
 from xdsl.ir.affine import AffineMap
 
@@ -33,6 +34,23 @@ class OperandAccess:
         return prod(self.shape) * self.dtype.bytes
 
 
+def may_overrun(inputs: Sequence[tuple[Sequence[Linear], Sequence[int]]], extents: Sequence[int], dim: int) -> bool:
+    """Does a reduction beyond its end read only outside its inputs, which it never does before, so that their pad value
+    can be the neutral element? `inputs` are access maps and shapes.
+    """
+    for exprs, shape in inputs:
+        if any(low < 0 or high >= n for (low, high), n in zip((df.bounds(e, extents) for e in exprs), shape)):
+            return False
+        own = [(e, n) for e, n in zip(exprs, shape) if e.dims == (dim,)]
+        if any(dim in e.dims for e in exprs) and not any(e.const + e.coef(dim) * extents[dim] >= n for e, n in own):
+            return False
+    return True
+
+
+NEUTRAL = {"mac": 0.0, "add": 0.0, "mul": 1.0, "max": -inf, "min": inf}
+"""What a combiner's input may be beyond the end of a reduction."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """What mapping has to decide about. Two recurrences with equal problems have equal best mappings."""
@@ -50,6 +68,11 @@ class Problem:
     @property
     def dtypes(self) -> list[DType]:
         return [o.dtype for o in self.operands] + [self.result.dtype]
+
+    def may_overrun(self, dim: int) -> bool:
+        """May blocks reach beyond a reduction dim? Only where whatever lies there is read as the neutral element."""
+        inputs = [(o.exprs, o.shape) for o in self.operands if o.is_input]
+        return may_overrun(inputs, self.domain.extents, dim)
 
     def dims_of(self, operand: OperandAccess) -> set[int]:
         """Domain dims (of more than one point) that an access depends on."""

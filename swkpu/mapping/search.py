@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,29 @@ from swkpu.program.model import Dataflow
 from swkpu.target import cost
 from swkpu.target.machine import Machine, TileGroup
 
-PIECES = (1, 2, 4, 7, 8)
-REDUCTION_PIECES = (1, 2, 4)
 MAX_SPREADS = 12
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How finely dims may be cut. Almost everything fits when cut coarsely; `FINE` is for what does not."""
+
+    pieces: tuple[int, ...]
+    reduction_pieces: tuple[int, ...]
+    all_reductions: bool
+    candidates: int
+
+    def cuts(self, extents: Sequence[int], others: int) -> list[list[int]]:
+        """Numbers of pieces to try for each of some dims, where `others` choices multiply them."""
+        found = [[p for p in self.pieces if p <= e] for e in extents]
+        while prod(map(len, found)) * others > self.candidates and max(map(len, found)) > 2:
+            longest = max(found, key=len)
+            del longest[-2]  # the finest cut stays
+        return found
+
+
+COARSE = Effort((1, 2, 4, 7, 8), (1, 2, 4), False, 1 << 22)
+FINE = Effort((1, 2, 4, 8, 16, 32, 64, 128, 256, 512), (1, 2, 4, 8, 16, 32, 64, 128, 256, 512), True, 1 << 18)
 
 
 @dataclass(frozen=True)
@@ -95,8 +115,8 @@ def spreads(extents: Sequence[int], dims: Sequence[int], tiles: int) -> list[tup
 class PartSearch:
     """Costs all candidates of one tile group. Results are memoised by share."""
 
-    def __init__(self, problem: Problem, machine: Machine, group_index: int, nest: Nest):
-        self.problem, self.machine, self.nest = problem, machine, nest
+    def __init__(self, problem: Problem, machine: Machine, group_index: int, nest: Nest, effort: Effort = COARSE):
+        self.problem, self.machine, self.nest, self.effort = problem, machine, nest, effort
         self.group: TileGroup = machine.tile_groups[group_index]
         self.group_index = group_index
         self.best = lru_cache(maxsize=None)(self._best)
@@ -124,14 +144,14 @@ class PartSearch:
         )
         spread_list = spreads(extents, parallel, group.count)
         axes: list[Sequence[int]] = [range(len(spread_list))]
-        pieces = {d: [p for p in PIECES if p <= extents[d]] for d in parallel}
         order_choices = self._orders(parallel)
-        axes += [pieces[d] for d in parallel]
         reduction_pieces = (
-            [p for p in REDUCTION_PIECES if p <= max(1, extents[reduction] // 8) or p == 1]
-            if reduction is not None and problem.is_contraction
+            [p for p in self.effort.reduction_pieces if p <= max(1, extents[reduction] // 8) or p == 1]
+            if reduction is not None and (problem.is_contraction or self.effort.all_reductions)
             else [1]
         )
+        others = len(spread_list) * len(order_choices) * len(reduction_pieces)
+        axes += self.effort.cuts([extents[d] for d in parallel], others)
         axes += [reduction_pieces, range(len(order_choices))]
         grid = np.meshgrid(*(np.asarray(a, dtype=np.int64) for a in axes), indexing="ij")
         flat = [g.reshape(-1) for g in grid]
@@ -151,8 +171,10 @@ class PartSearch:
             if d in dict(nest.tiles):
                 keep &= space[d] * m[d] * size == extents[d]
             sizes[d] = size
-        if reduction is not None:
+        if reduction is not None and not problem.may_overrun(reduction):
             keep &= extents[reduction] % k_pieces == 0
+        if reduction is not None:
+            keep &= (k_pieces - 1) * -(-extents[reduction] // k_pieces) < extents[reduction]
             sizes[reduction] = -(-extents[reduction] // k_pieces)
         keep &= sum((v > 1).astype(np.int64) for v in m.values()) + (k_pieces > 1) + len(nest.tiles) <= MAX_LOOPS
         # quick capacity filter before costing

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import ceil
 
+from swkpu.dialects.kpu import MAX_LOOPS
 from swkpu.mapping.blocks import aligned_size, block_elements, span_of
 from swkpu.mapping.problem import OperandAccess, Problem, axis_step, local_access
 from swkpu.target import cost
@@ -120,3 +122,48 @@ def nests(problem: Problem, grain: int, wave: int) -> list[Nest]:
         fitting += both[:3]
     out += fitting
     return out
+
+
+def fine_nests(problem: Problem) -> list[Nest]:
+    """Nests for what no other fits: dims are halved, the outermost first or the most effective first, until the L2
+    blocks fit, and further.
+    """
+    outer = _halved(problem, lambda d, _: d)
+    best = _halved(problem, lambda _, saved: -saved)
+    return list(dict.fromkeys(n for pair in zip_longest(outer, best) for n in pair if n is not None))
+
+
+def _halved(problem: Problem, rank: Callable[[int, int], int], more: int = 4) -> list[Nest]:
+    """Nests that fit, from the coarsest on; `rank(dim, bytes saved)` says which dim to halve next."""
+    extents = problem.domain.extents
+    sizes = {d: extents[d] for d in problem.domain.parallel_dims}
+    out: list[Nest] = []
+    while len(out) < more:
+        nest = Nest(tuple((d, s) for d, s in sizes.items() if s < extents[d]))
+        if len(nest.tiles) >= MAX_LOOPS:
+            break
+        if nest_fits(problem, nest):
+            out.append(nest)
+        before = _l2_bytes(problem, nest)
+        choices: list[tuple[int, int]] = []
+        for d, size in sizes.items():
+            if size > 1:
+                smaller = Nest(tuple((e, _half(s) if e == d else s) for e, s in sizes.items()))
+                saved = before - _l2_bytes(problem, smaller)
+                if saved > 0:
+                    choices.append((rank(d, saved), d))
+        if not choices:
+            break
+        dim = min(choices)[1]
+        sizes[dim] = _half(sizes[dim])
+    return out
+
+
+def _half(size: int) -> int:
+    """About half, as a multiple of 8 where it is large."""
+    half = -(-size // 2)
+    return -(-half // 8) * 8 if half > 16 else half
+
+
+def _l2_bytes(problem: Problem, nest: Nest) -> int:
+    return sum(l2_bytes_of(o, problem, nest)[0] for o in (*problem.operands, problem.result) if o.dram)

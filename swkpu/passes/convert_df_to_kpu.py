@@ -29,7 +29,7 @@ from swkpu.dialects.mapping import Mapping, Part
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import IRError, MappingError
 from swkpu.mapping.geometry import PartGeometry, layer_geometry
-from swkpu.mapping.problem import axis_step, local_access, local_maps
+from swkpu.mapping.problem import NEUTRAL, axis_step, local_access, local_maps
 from swkpu.mapping.residency import bytes_of, plan, root
 from swkpu.mapping.transfers import Walk, walk_of
 from swkpu.mapping.views import View, read_views, write_view
@@ -86,6 +86,7 @@ class LayerLowering:
         geometry = layer_geometry(op, mapping, program.machine)
         self.l2_size, self.l2_loops = geometry.l2_size, geometry.l2_loops
         self.parts = [PartState(p) for p in geometry.parts]
+        self.overruns = any(a.covered > a.extent for p in self.parts for a in p.axes if a.dim >= self.domain.parallel)
         self.result_space = buffer_type(buffers[op.result]).memory
 
     # -- geometry --
@@ -239,7 +240,9 @@ class LayerLowering:
         self.streamed[operand] = Streamed(buffer, scope.start)
 
     def _pad(self, operand: int) -> float:
-        return self.op.pad_values[operand] if operand < len(self.op.inputs) else 0.0
+        if operand >= len(self.op.inputs):
+            return 0.0
+        return NEUTRAL[self.op.combiner] if self.overruns else self.op.pad_values[operand]
 
     def _start_of(self, scope: Scope, state: PartState) -> list[Linear]:
         """Start of a tile's piece of the domain."""
@@ -277,7 +280,7 @@ class LayerLowering:
             if d in self.l2_size:
                 if ceil(full / self.l2_size[d]) * self.l2_size[d] > full or axis.covered > axis.extent:
                     clips.append((d, start[d], full))
-            elif axis.covered > axis.extent:
+            elif axis.covered > axis.extent and d < self.domain.parallel:
                 clips.append((d, start[d], axis.offset + axis.extent))
         blocks = [state.blocks[i] for i in range(len(self.values))] + [block]
         fabric = self.program.fabric(self.op, state.part)
