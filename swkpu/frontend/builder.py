@@ -14,6 +14,7 @@ from xdsl.dialects.builtin import f32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from swkpu.dialects import nn
+from swkpu.dialects.weights import Array
 from swkpu.frontend.elements import element_of
 from swkpu.frontend.names import Source
 from swkpu.frontend.table import Unsupported
@@ -96,6 +97,26 @@ class NodeBuilder:
         dims = normal_dims(dims, len(nn.shape_of(x)))
         return x if dims == sorted(dims) else self.emit(nn.PermuteOp(x, dims))
 
+    def expand(self, x: SSAValue, shape: Sequence[int]) -> SSAValue:
+        """Broadcast to a shape of the same or a higher rank."""
+        x = self.reshape(x, (1,) * (len(shape) - len(nn.shape_of(x))) + nn.shape_of(x))
+        return x if nn.shape_of(x) == tuple(shape) else self.emit(nn.ExpandOp(x, shape))
+
+    def slice(self, x: SSAValue, dim: int, start: int, size: int, step: int = 1) -> SSAValue:
+        """`size` elements along one dim; nothing where those are all."""
+        shape = list(nn.shape_of(x))
+        if (start, size) == (0, shape[dim]):
+            return x
+        starts, steps = [0] * len(shape), [1] * len(shape)
+        starts[dim], shape[dim], steps[dim] = start, size, step if size > 1 else 1
+        return self.emit(nn.SliceOp(x, starts, shape, steps))
+
+    def concat(self, values: Sequence[SSAValue], dim: int) -> SSAValue:
+        return values[0] if len(values) == 1 else self.emit(nn.ConcatOp(values, dim))
+
+    def constant(self, array: Array) -> SSAValue:
+        return self.emit(constant(array))
+
     def float_only(self, x: SSAValue | None = None) -> None:
         """Guard of rules for operators that nn has on floats only."""
         element = self.element if x is None else nn.type_of(x).element_type
@@ -120,14 +141,13 @@ def normal_dims(dims: Sequence[int], rank: int) -> list[int]:
     return [d % max(rank, 1) for d in dims]
 
 
-def pair(values: int | Sequence[int]) -> tuple[int, int]:
-    """Two numbers where ATen accepts one or two."""
+def spread(values: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    """As many numbers as there are spatial dims, where ATen accepts one number or all of them."""
     if isinstance(values, int):
-        return values, values
-    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
+        return (values,) * rank
+    return (values[0],) * rank if len(values) == 1 else tuple(values)
 
 
-def both_sides(padding: int | Sequence[int]) -> tuple[int, int, int, int]:
-    """[top, bottom, left, right] of ATen's symmetric padding."""
-    h, w = pair(padding)
-    return h, h, w, w
+def both_sides(padding: int | Sequence[int], rank: int) -> tuple[int, ...]:
+    """[before, after] of each spatial dim of ATen's symmetric padding."""
+    return tuple(p for p in spread(padding, rank) for _ in range(2))

@@ -78,8 +78,8 @@ def elementwise(operands: Sequence[SSAValue], result: TensorType[Any], emit: Emi
     a constant of the epilogue.
     """
     shape = result.get_shape()
-    names, order = names_for(shape)
-    rank = len(shape)
+    names, order = names_for(shape) if shape else (("one",), ())  # a domain has a dim, of one point for a scalar
+    rank = len(names)
     of_axis = {axis: AffineExpr.dimension(i) for i, axis in enumerate(order)}
     extras: list[tuple[SSAValue, AffineMap]] = []
     constants: list[Operation] = []
@@ -89,7 +89,7 @@ def elementwise(operands: Sequence[SSAValue], result: TensorType[Any], emit: Emi
         if isinstance(value.owner, df.ConstantOp) and prod(own) == 1:
             scalars[i] = value.owner.array().item()
             continue
-        lead = rank - len(own)
+        lead = len(shape) - len(own)
         exprs = [0 if size == 1 and shape[lead + d] != 1 else of_axis[lead + d] for d, size in enumerate(own)]
         if isinstance(value.owner, df.ConstantOp) and (1 in own or not own):
             kept = [d for d, size in enumerate(own) if size != 1]
@@ -99,8 +99,8 @@ def elementwise(operands: Sequence[SSAValue], result: TensorType[Any], emit: Emi
             constants.append(stored)
             value = stored.result
         extras.append((value, affine(rank, exprs)))
-    domain = Domain(names, tuple(shape[a] for a in order), rank)
-    result_map = affine(rank, [of_axis[a] for a in range(rank)])
+    domain = Domain(names, tuple(shape[a] for a in order) or (1,), rank)
+    result_map = affine(rank, [of_axis[a] for a in range(len(shape))])
     types = [type_of(v).element_type for v in operands]
 
     def with_scalars(b: Builder, a: list[SSAValue]) -> SSAValue:

@@ -501,34 +501,35 @@ class ProgramLowering:
         self._layer(op, body, {"op": StringAttr("copy")})
 
     def _copy_through_l2(self, op: df.CopyOp, builder: Builder, walk: Walk) -> None:
-        """DRAM to DRAM in slices of the outermost dim, through a double buffer in L2."""
-        source = self.buffers[op.input]
-        target = self._result_buffer(op, Space.DRAM)
-        extents = list(op.domain.extents)
-        lead = next((d for d, e in enumerate(extents) if e > 1), 0)
-        row = bytes_of(op.result) // extents[lead]
-        rows = max(1, min(extents[lead], self.machine.l2.capacity_bytes // 8 // row))
-        trips = ceil(extents[lead] / rows)
-        box = [rows if d == lead else e for d, e in enumerate(extents)]
-        loop = kpu.ForOp(trips)
-        builder.insert(loop)
-        inner = Builder(InsertPoint.at_end(loop.body.block))
-        buffer = inner.insert(kpu.AllocOp(BufferType.of(box, type_of(op.result).element_type, Space.L2), 2)).result
-        at = [Linear.of(0, {0: rows}) if d == lead else Linear(0) for d in range(len(extents))]
+        """DRAM to DRAM box by box, through a double buffer in L2. The outermost dims are cut first."""
+        source, target = self.buffers[op.input], self._result_buffer(op, Space.DRAM)
+        extents = op.domain.extents
+        box = self._slice(op, extents)
+        at = [Linear(0) for _ in extents]
+        for depth, d in enumerate(d for d, e in enumerate(extents) if box[d] < e):
+            loop = builder.insert(kpu.ForOp(ceil(extents[d] / box[d])))
+            builder = Builder(InsertPoint.at_end(loop.body.block))
+            at[d] = Linear.of(0, {depth: box[d]})
+        looped = box != list(extents)
+        element = type_of(op.result).element_type
+        buffer = builder.insert(kpu.AllocOp(BufferType.of(box, element, Space.L2), 2 if looped else 1)).result
         origin = [e.substitute(dict(enumerate(at))) for e in linear_map(op.map.data)]
-        inner.insert(
-            kpu.LoadOp(
-                source,
-                origin,
-                buffer,
-                row_major(box),
-                box,
-                src_axes=walk.axes,
-                steps=walk.steps,
-                pad=op.pad_value,
-            )
+        transfer = kpu.LoadOp(
+            source, origin, buffer, row_major(box), box, src_axes=walk.axes, steps=walk.steps, pad=op.pad_value
         )
-        inner.insert(kpu.StoreOp(buffer, row_major(box), target, at, box))
+        builder.insert(transfer)
+        builder.insert(kpu.StoreOp(buffer, row_major(box), target, at, box))
+
+    def _slice(self, op: Operation, extents: Sequence[int]) -> list[int]:
+        """The largest box of a result, cut from the outermost dim on, of which L2 has room for two at this step."""
+        room = self.residency.budget[self.residency.steps.index(op)] // 2 - kpu.GRANULE
+        box, size = list(extents), bytes_of(op.results[0])
+        for d, e in enumerate(extents):
+            if size > room:
+                size //= e
+                box[d] = max(1, min(e, room // size))
+                size *= box[d]
+        return box
 
     def fabric(self, op: RecurrenceOp, part: Part) -> str:
         """The symbol of the fabric program of a part; equal programs share one."""

@@ -85,4 +85,4 @@ def _transition(planes: int) -> nn.Sequential:
 
 
 def densenet121() -> nn.Module:
-    return with_weights("densenet121", lambda: DenseNet((6, 12, 24, 16)))
+    return with_weights("densenet121", lambda: DenseNet((6, 12, 24, 16)), norm_bias=0.5)

@@ -6,6 +6,7 @@ Module names give torchvision's state_dict keys, so its checkpoints load.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import nn
@@ -26,8 +27,8 @@ STAGES = (
 
 
 class MBConv(nn.Module):
-    """1x1 expansion (where it expands) - depthwise - squeeze-and-excitation - linear 1x1, plus the input when the shapes
-    agree."""
+    """1x1 expansion (where it expands) - depthwise - squeeze-and-excitation - linear 1x1, plus the input when the
+    shapes agree."""
 
     def __init__(self, inplanes: int, outplanes: int, expansion: int, kernel: int, stride: int):
         super().__init__()
@@ -57,8 +58,8 @@ class EfficientNet(nn.Module):
         for expansion, kernel, stride, channels, blocks in STAGES:
             outplanes = make_divisible(channels * width)
             stage = [MBConv(inplanes, outplanes, expansion, kernel, stride)]
-            for _ in range(math.ceil(blocks * depth) - 1):
-                stage.append(MBConv(outplanes, outplanes, expansion, kernel, 1))
+            others = math.ceil(blocks * depth) - 1
+            stage += [MBConv(outplanes, outplanes, expansion, kernel, 1) for _ in range(others)]
             layers.append(nn.Sequential(*stage))
             inplanes = outplanes
         layers.append(conv_bn(inplanes, 4 * inplanes, 1, activation=nn.SiLU))
@@ -75,4 +76,5 @@ def efficientnet_b0() -> nn.Module:
 
 
 def efficientnet_b4() -> nn.Module:
-    return with_weights("efficientnet_b4", lambda: EfficientNet(width=1.4, depth=1.8))
+    model = partial(EfficientNet, width=1.4, depth=1.8)
+    return with_weights("efficientnet_b4", model, norm_bias=0.5, fit_on=(2, 3, 320, 320))

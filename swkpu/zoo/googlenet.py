@@ -78,4 +78,4 @@ class GoogLeNet(nn.Module):
 
 
 def googlenet() -> nn.Module:
-    return with_weights("googlenet", GoogLeNet)
+    return with_weights("googlenet", GoogLeNet, norm_bias=1.0)

@@ -100,8 +100,8 @@ class Transformer(nn.Module):
 
 
 class GPT2Step(nn.Module):
-    """A new token (N, 1), and the keys and values of the P positions before it, each (N, LAYERS, HEADS, P, DIM / HEADS),
-    to its logits (N, 1, VOCABULARY), and the keys and values of all P + 1 positions."""
+    """A new token (N, 1), and the keys and values of the P positions before it, each (N, LAYERS, HEADS, P, DIM /
+    HEADS), to its logits (N, 1, VOCABULARY), and the keys and values of all P + 1 positions."""
 
     def __init__(self):
         super().__init__()

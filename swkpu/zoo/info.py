@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["image", "normal", "tokens", "mask"]
-"""What example values are like: smooth images, normal numbers, integers from 0 below `below`, or ones with some zeros at
-the end."""
+"""What example values are like: smooth images, normal numbers, integers from 0 below `below`, or ones with some zeros
+at the end."""
 
 
 @dataclass(frozen=True)

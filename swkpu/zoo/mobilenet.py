@@ -1,5 +1,5 @@
-"""MobileNetV2 (Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", 2018) and MobileNetV3 (Howard et
-al., "Searching for MobileNetV3", 2019).
+"""MobileNetV2 (Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", 2018) and MobileNetV3 (Howard
+et al., "Searching for MobileNetV3", 2019).
 
 Module names give torchvision's state_dict keys, so its checkpoints load.
 """
@@ -154,8 +154,8 @@ class MobileNetV3(nn.Module):
 
 
 def mobilenet_v3_small() -> nn.Module:
-    return with_weights("mobilenet_v3_small", lambda: MobileNetV3(SMALL, 1024))
+    return with_weights("mobilenet_v3_small", lambda: MobileNetV3(SMALL, 1024), norm_bias=0.5)
 
 
 def mobilenet_v3_large() -> nn.Module:
-    return with_weights("mobilenet_v3_large", lambda: MobileNetV3(LARGE, 1280))
+    return with_weights("mobilenet_v3_large", lambda: MobileNetV3(LARGE, 1280), norm_bias=0.5)

@@ -1,5 +1,5 @@
 """ResNet (He et al., "Deep residual learning for image recognition", 2015), v1.5: the stride is in the 3x3 conv of a
-bottleneck; also its ResNeXt and wide forms. Module names give torchvision's state_dict keys, so its checkpoints load."""
+bottleneck; and its ResNeXt and wide forms. Module names give torchvision's state_dict keys, so its checkpoints load."""
 
 from __future__ import annotations
 

@@ -94,8 +94,8 @@ def _fcn_head() -> nn.Module:
 
 
 def deeplabv3_resnet50() -> nn.Module:
-    return with_weights("deeplabv3_resnet50", lambda: Segmentation(_deeplab_head()))
+    return with_weights("deeplabv3_resnet50", lambda: Segmentation(_deeplab_head()), norm_bias=1.0)
 
 
 def fcn_resnet50() -> nn.Module:
-    return with_weights("fcn_resnet50", lambda: Segmentation(_fcn_head()))
+    return with_weights("fcn_resnet50", lambda: Segmentation(_fcn_head()), norm_bias=1.0)

@@ -58,4 +58,4 @@ class ShuffleNetV2(nn.Module):
 
 
 def shufflenet_v2_x1_0() -> nn.Module:
-    return with_weights("shufflenet_v2_x1_0", lambda: ShuffleNetV2((24, 116, 232, 464, 1024)))
+    return with_weights("shufflenet_v2_x1_0", lambda: ShuffleNetV2((24, 116, 232, 464, 1024)), norm_bias=1.0)

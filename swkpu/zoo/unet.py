@@ -1,5 +1,5 @@
-"""U-Net (Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation", 2015), padded, with batch
-norms.
+"""U-Net (Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation", 2015), padded, with
+batch norms.
 
 Module names give the state_dict keys of the much used Pytorch-UNet, so its checkpoints load.
 """
@@ -79,4 +79,4 @@ class UNet(nn.Module):
 
 
 def unet() -> nn.Module:
-    return with_weights("unet", UNet)
+    return with_weights("unet", UNet, norm_bias=1.0)

@@ -79,8 +79,8 @@ def _alexnet(classes: int = 1000) -> PlainNet:
 
 
 def vgg16() -> nn.Module:
-    return with_weights("vgg16", lambda: _vgg(VGG16))
+    return with_weights("vgg16", lambda: _vgg(VGG16), linear_variance=2.0)
 
 
 def alexnet() -> nn.Module:
-    return with_weights("alexnet", _alexnet)
+    return with_weights("alexnet", _alexnet, linear_variance=1.0)

@@ -82,7 +82,7 @@ class SPPF(nn.Module):
 
 
 class DFL(nn.Module):
-    """(N, 4 * BINS, cells) to (N, 4, cells): the means of the distributions (Li et al., "Generalized focal loss", 2020)."""
+    """(N, 4 * BINS, cells) to (N, 4, cells): the distributions' means (Li et al., "Generalized focal loss", 2020)."""
 
     def __init__(self):
         super().__init__()
@@ -179,4 +179,4 @@ def _upsample(x: torch.Tensor) -> torch.Tensor:
 
 
 def yolov8n() -> nn.Module:
-    return with_weights("yolov8n", YOLOv8)
+    return with_weights("yolov8n", YOLOv8, norm_bias=1.0)

@@ -1,41 +1,51 @@
-"""Operators that move or rename data and compute nothing."""
+"""Operators that rename, reorder or repeat whole dims, and operators that do nothing to values."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
-from swkpu.frontend.builder import NodeBuilder, normal_dims
+from swkpu.frontend.builder import NodeBuilder, Value, normal_dims
 from swkpu.frontend.table import Unsupported, rule
+from swkpu.types import dtype_of, numpy_dtype
 
 aten = torch.ops.aten
 
 
 @rule(
     aten.view.default,
+    aten.view_copy.default,
     aten._unsafe_view.default,
+    aten._reshape_alias.default,
+    aten._reshape_copy.default,
     aten.reshape.default,
     aten.flatten.using_ints,
+    aten.unflatten.int,
     aten.unsqueeze.default,
+    aten.unsqueeze_copy.default,
     aten.squeeze.default,
     aten.squeeze.dim,
     aten.squeeze.dims,
+    aten.squeeze_copy.default,
+    aten.squeeze_copy.dim,
+    aten.squeeze_copy.dims,
 )
 def reshape(b: NodeBuilder, x: SSAValue, *_: object) -> SSAValue:
     """nn.reshape"""
     return b.reshape(x, b.shape)
 
 
-@rule(aten.permute.default)
+@rule(aten.permute.default, aten.permute_copy.default)
 def permute(b: NodeBuilder, x: SSAValue, dims: Sequence[int]) -> SSAValue:
     """nn.permute"""
     return b.permute(x, dims)
 
 
-@rule(aten.transpose.int)
+@rule(aten.transpose.int, aten.transpose_copy.int)
 def transpose(b: NodeBuilder, x: SSAValue, first: int, second: int) -> SSAValue:
     """nn.permute"""
     rank = len(nn.shape_of(x))
@@ -47,18 +57,50 @@ def transpose(b: NodeBuilder, x: SSAValue, first: int, second: int) -> SSAValue:
     return b.permute(x, order)
 
 
-@rule(aten.t.default)
+@rule(aten.t.default, aten.t_copy.default)
 def t(b: NodeBuilder, x: SSAValue) -> SSAValue:
     """nn.permute"""
     return b.permute(x, range(len(nn.shape_of(x)))[::-1])
 
 
-@rule(aten.expand.default)
+@rule(aten.expand.default, aten.expand_copy.default)
 def expand(b: NodeBuilder, x: SSAValue, *_: object, **__: object) -> SSAValue:
-    """nn.reshape, where no element is repeated"""
-    if b.shape != (1,) * (len(b.shape) - len(nn.shape_of(x))) + nn.shape_of(x):
-        raise Unsupported(f"that repeats elements, from {nn.shape_of(x)} to {b.shape}")
-    return b.reshape(x, b.shape)
+    """nn.reshape for new dims, nn.expand to repeat elements"""
+    return b.expand(x, b.shape)
+
+
+@rule(aten.repeat.default)
+def repeat(b: NodeBuilder, x: SSAValue, repeats: Sequence[int]) -> SSAValue:
+    """nn.expand between two nn.reshape"""
+    shape = (1,) * (len(repeats) - len(nn.shape_of(x))) + nn.shape_of(x)
+    cut = b.reshape(x, [size for s in shape for size in (1, s)])
+    return b.reshape(b.expand(cut, [size for r, s in zip(repeats, shape) for size in (r, s)]), b.shape)
+
+
+@rule(aten.flip.default)
+def flip(b: NodeBuilder, x: SSAValue, dims: Sequence[int]) -> SSAValue:
+    """nn.flip"""
+    chosen = [d for d in normal_dims(dims, len(nn.shape_of(x))) if b.shape and b.shape[d] > 1]
+    return b.emit(nn.FlipOp(x, sorted(chosen))) if chosen else x
+
+
+@rule(aten.as_strided.default, aten.as_strided_copy.default)
+def as_strided(
+    b: NodeBuilder, x: SSAValue, size: Sequence[int], stride: Sequence[int], offset: int | None = None
+) -> SSAValue:
+    """nn.reshape where the elements stay in their order, else nn.take of the flat input"""
+    assert b.first is not None
+    memory = torch.full((b.first.untyped_storage().size() // b.first.element_size(),), -1)
+    own = torch.as_strided(memory, b.first.shape, b.first.stride(), b.first.storage_offset())
+    count = own.numel()
+    own.copy_(torch.arange(count).reshape(own.shape))
+    at = b.first.storage_offset() if offset is None else offset
+    places = torch.as_strided(memory, size, stride, at).numpy()
+    if (places < 0).any():
+        raise Unsupported("that reads memory outside its input")
+    if np.array_equal(places.reshape(-1), np.arange(count)):
+        return b.reshape(x, b.shape)
+    return b.emit(nn.TakeOp(b.reshape(x, (count,)), b.constant(places.astype(np.int64)), 0))
 
 
 @rule(
@@ -66,11 +108,27 @@ def expand(b: NodeBuilder, x: SSAValue, *_: object, **__: object) -> SSAValue:
     aten.contiguous.default,
     aten.detach.default,
     aten.alias.default,
+    aten.alias_copy.default,
     aten.lift_fresh_copy.default,
+    aten.lift_fresh.default,
 )
 def same(b: NodeBuilder, x: SSAValue, **_: object) -> SSAValue:
     """nothing: values have no storage to copy"""
     return x
+
+
+@rule(aten.copy.default)
+def copy(b: NodeBuilder, into: SSAValue, x: SSAValue, non_blocking: bool = False) -> SSAValue:
+    """nn.expand and nn.cast to the other's shape and type"""
+    return b.expand(b.cast(x, b.element), b.shape)
+
+
+@rule(aten.fill.Scalar, aten.fill.Tensor)
+def fill(b: NodeBuilder, x: SSAValue, value: Value) -> SSAValue:
+    """a constant, or nn.expand of a value"""
+    if isinstance(value, SSAValue):
+        return b.expand(b.cast(value, b.element), b.shape)
+    return b.constant(np.full(b.shape, value, dtype=numpy_dtype(dtype_of(b.element))))
 
 
 @rule(aten.dropout.default)
@@ -81,6 +139,6 @@ def dropout(b: NodeBuilder, x: SSAValue, p: float, train: bool) -> SSAValue:
     return x
 
 
-@rule(aten._assert_tensor_metadata.default)
-def assert_tensor_metadata(b: NodeBuilder, *_: object, **__: object) -> None:
-    """nothing: types are static"""
+@rule(aten._assert_tensor_metadata.default, aten._assert_async.msg, aten._assert_async.default)
+def nothing(b: NodeBuilder, *_: object, **__: object) -> None:
+    """nothing: a program has static types and checks no values"""

@@ -2,13 +2,13 @@
 // RUN: swkpu-opt %s --print-op-generic | swkpu-opt | filecheck %s
 
 // CHECK-LABEL: func.func @parts
-func.func @parts(%x: tensor<2x3x4xi8>, %f: tensor<2x3x4xf32>) {
+func.func @parts(%x: tensor<2x3x4xi8>, %y: tensor<2x2x4xi8>, %f: tensor<2x3x4xf32>) {
   // CHECK: nn.slice %x starts [0, 1, 0] sizes [2, 2, 2] steps [1, 1, 2] : (tensor<2x3x4xi8>) -> tensor<2x2x2xi8>
   %0 = nn.slice %x starts [0, 1, 0] sizes [2, 2, 2] steps [1, 1, 2] : (tensor<2x3x4xi8>) -> tensor<2x2x2xi8>
   // CHECK: nn.insert_slice %x, %0 starts [0, 0, 0] steps [1, 2, 3] : (tensor<2x3x4xi8>, tensor<2x2x2xi8>) -> tensor<2x3x4xi8>
   %1 = nn.insert_slice %x, %0 starts [0, 0, 0] steps [1, 2, 3] : (tensor<2x3x4xi8>, tensor<2x2x2xi8>) -> tensor<2x3x4xi8>
-  // CHECK: nn.concat %x, %0, %x dim 1 : (tensor<2x3x4xi8>, tensor<2x2x4xi8>, tensor<2x3x4xi8>) -> tensor<2x8x4xi8>
-  %2 = nn.concat %x, %0, %x dim 1 : (tensor<2x3x4xi8>, tensor<2x2x4xi8>, tensor<2x3x4xi8>) -> tensor<2x8x4xi8>
+  // CHECK: nn.concat %x, %y, %x dim 1 : (tensor<2x3x4xi8>, tensor<2x2x4xi8>, tensor<2x3x4xi8>) -> tensor<2x8x4xi8>
+  %2 = nn.concat %x, %y, %x dim 1 : (tensor<2x3x4xi8>, tensor<2x2x4xi8>, tensor<2x3x4xi8>) -> tensor<2x8x4xi8>
   // CHECK: nn.pad %f low [0, 1, 0] high [2, 0, 0] value 0.000000e+00 : f32 : (tensor<2x3x4xf32>) -> tensor<4x4x4xf32>
   %3 = nn.pad %f low [0, 1, 0] high [2, 0, 0] value 0.000000e+00 : f32 : (tensor<2x3x4xf32>) -> tensor<4x4x4xf32>
   // CHECK: nn.pad %f low [0, 0, 0] high [0, 0, 1] value 0xff800000 : f32 : (tensor<2x3x4xf32>) -> tensor<2x3x5xf32>
