@@ -145,7 +145,7 @@ def examine(op: Any, run: Run, cap: int = CAP) -> Outcome:
 def _examine(samples: Sequence[Sample], run: Run, outcome: Outcome) -> None:
     """All samples in one program; where that fails, one by one."""
     try:
-        expected = [sample.eager() for sample in samples]
+        expected = [_eager(sample) for sample in samples]
         inputs = [x.clone() for sample in samples for x in sample.inputs]
         model = samples[0] if len(samples) == 1 else Samples(samples)
         results = iter(run(import_model(model, tuple(inputs), "sample"), inputs))
@@ -165,6 +165,13 @@ def _examine(samples: Sequence[Sample], run: Run, outcome: Outcome) -> None:
         outcome.passed += fault is None
         if fault is not None:
             outcome.faults.append(f"{sample}: {fault}")
+
+
+def _eager(sample: Sample) -> list[Any]:
+    try:
+        return sample.eager()
+    except Exception as error:  # whatever the operator raises
+        raise ModelError(f"eager fails on a copy of the inputs: {_first_line(error)}") from error
 
 
 def _is_fault(error: SwkpuError) -> bool:

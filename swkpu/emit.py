@@ -138,14 +138,14 @@ class Emitter:
         return m.Symbol(name, self.map(value), type_.extents, dtype_of(host or type_.element))
 
     def map(self, value: SSAValue, extents: Sequence[int] | None = None, pad: float = 0.0) -> int:
-        """The number of the tensor map of a view of a buffer: its own extents, or fewer."""
+        """The number of the tensor map of a view of a buffer: its own extents, or fewer. That of a scalar has a dim."""
         type_, root = buffer_type(value), storage(value)
         dtype = dtype_of(type_.element)
         slots = kpu.slot_dims(root)
-        inner = type_.extents[slots:]
+        inner = type_.extents[slots:] or (1,)
         offset, steps = kpu.layout_of(value)
-        strides = [s * dtype.bytes for s in steps[slots:]]
-        shape = list(extents if extents is not None else inner)
+        strides = [s * dtype.bytes for s in steps[slots:] or (1,)]
+        shape = list(extents or inner)
         moduli = list(inner)
         if slots:
             strides.insert(0, aligned(prod(inner) * dtype.bytes))
@@ -164,6 +164,11 @@ class Emitter:
             self.buffer_ids.setdefault(root, len(self.buffer_ids)),
         )
         return self.maps.setdefault(tensor_map, len(self.maps))
+
+    def start(self, value: SSAValue, at: AffineMap) -> tuple[m.Coord, ...]:
+        """Where a block of a buffer starts, a coordinate per dim of its map."""
+        is_scalar = len(buffer_type(value).extents) == kpu.slot_dims(storage(value))
+        return (*coords(at), m.Coord()) if is_scalar else coords(at)
 
     # -- code --
 
@@ -227,43 +232,48 @@ class Emitter:
 
     def _transfer(self, op: kpu.TransferOp) -> dict[str, Any]:
         """Operands of a transfer. Box dims are put in the order of the DRAM side, so that its rows are contiguous."""
-        rank = len(op.box.data)
+        box = op.box.data or (1,)
+        rank = len(box)
         src_slots, dst_slots = (kpu.slot_dims(storage(v)) for v in (op.src, op.dst))
-        src_axes = op.src_axes.data if op.src_axes is not None else tuple(range(rank))
+        src_axes = op.src_axes.data if op.src_axes is not None and op.box.data else tuple(range(rank))
         steps = op.steps.data if op.steps is not None else (1,) * rank
         order = list(range(rank))
         if isinstance(op, kpu.LoadOp):
             order.sort(key=lambda k: src_axes[k])
         src = m.Block(
             self.map(op.src, pad=op.pad_value),
-            coords(op.src_start.data),
+            self.start(op.src, op.src_start.data),
             tuple(src_axes[k] + src_slots for k in order),
             tuple(steps[k] for k in order),
         )
         within = op.within.data if op.within is not None else None
         dst = m.Block(
             self.map(op.dst, within),
-            coords(op.dst_start.data),
+            self.start(op.dst, op.dst_start.data),
             tuple(k + dst_slots for k in order),
             (1,) * rank,
         )
-        return {"src": src, "dst": dst, "box": tuple(op.box.data[k] for k in order)}
+        return {"src": src, "dst": dst, "box": tuple(box[k] for k in order)}
 
     def _gather(self, op: kpu.GatherOp, common: dict[str, Any]) -> m.Gather:
         """Box dims that choose an index come first, then the dims of a row, so that rows are contiguous."""
-        rank = len(op.box.data)
+        box = op.box.data or (1,)
+        rank = len(box)
         slots = [kpu.slot_dims(storage(v)) for v in op.operands]
-        chooses, walks = (kpu.layout_of(v)[1][s:] for v, s in zip((op.index, op.src), (slots[1], slots[0])))
-        order = sorted(range(rank), key=lambda k: (chooses[k] == 0, -chooses[k], -walks[op.walked_dims[k]]))
+        walked = op.walked_dims or (op.indexed_dim,)
+        chooses = kpu.layout_of(op.index)[1][slots[1] :] or (0,)
+        strides = kpu.layout_of(op.src)[1][slots[0] :]
+        order = sorted(range(rank), key=lambda k: (chooses[k] == 0, -chooses[k], -strides[walked[k]]))
 
-        def block(map: int, start: AffineMap, axes: Sequence[int], slot: int) -> m.Block:
-            return m.Block(map, coords(start), tuple(axes[k] + slot for k in order), (1,) * rank)
+        def block(value: SSAValue, start: AffineMap, axes: Sequence[int], slot: int, pad: float = 0.0) -> m.Block:
+            walks = tuple(axes[k] + slot for k in order)
+            return m.Block(self.map(value, pad=pad), self.start(value, start), walks, (1,) * rank)
 
         return m.Gather(
-            src=block(self.map(op.src, pad=op.pad_value), op.src_start.data, op.walked_dims, slots[0]),
-            index=block(self.map(op.index), op.index_start.data, range(rank), slots[1]),
-            dst=block(self.map(op.dst), op.dst_start.data, range(rank), slots[2]),
-            box=tuple(op.box.data[k] for k in order),
+            src=block(op.src, op.src_start.data, walked, slots[0], op.pad_value),
+            index=block(op.index, op.index_start.data, range(rank), slots[1]),
+            dst=block(op.dst, op.dst_start.data, range(rank), slots[2]),
+            box=tuple(box[k] for k in order),
             dim=op.indexed_dim + slots[0],
             **common,
         )
@@ -272,14 +282,14 @@ class Emitter:
         name = op.fabric.root_reference.data
         if name not in self.fabrics:
             raise IRError(f"kpu.exec names fabric program '{name}', which the program does not have")
-        operands = tuple(m.Operand(self.map(v), coords(s)) for v, s in zip(op.blocks, op.block_starts))
+        operands = tuple(m.Operand(self.map(v), self.start(v, s)) for v, s in zip(op.blocks, op.block_starts))
         clips = tuple(
             m.Clip(d, coord(s), limit)
             for d, s, limit in zip(op.clip_dims.data, linear_map(op.clip_starts.data), op.limits.data)
         )
         accumulator = None
         if op.accumulator is not None and op.accumulator_start is not None:
-            accumulator = m.Operand(self.map(op.accumulator), coords(op.accumulator_start.data))
+            accumulator = m.Operand(self.map(op.accumulator), self.start(op.accumulator, op.accumulator_start.data))
         return m.Exec(
             tiles=self._tiles(op.tiles),
             fabric=self.fabrics[name][0],

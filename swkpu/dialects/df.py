@@ -26,6 +26,7 @@ destination with some elements replaced); a chain of writes is one buffer in mem
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from xdsl.dialects.builtin import AffineMapAttr, ArrayAttr, FloatAttr, StringAttr, TensorType, f64
 from xdsl.ir import Attribute, Dialect, Operation, Region, SSAValue
@@ -71,6 +72,7 @@ from swkpu.dialects.nn import accumulator, shape_of, type_of
 __all__ = [
     "COMBINERS",
     "DF",
+    "NEUTRAL",
     "ConstantOp",
     "CopyOp",
     "Domain",
@@ -93,6 +95,8 @@ __all__ = [
 
 COMBINERS = {"none": 0, "mac": 2, "add": 1, "mul": 1, "max": 1, "min": 1}
 """Combiner and the number of inputs it reads."""
+NEUTRAL = {"mac": 0.0, "add": 0.0, "mul": 1.0, "max": -inf, "min": inf}
+"""What a combiner does not notice; infinities stand for the least and greatest value of the type."""
 
 
 @irdl_op_definition

@@ -35,6 +35,8 @@ class NodeBuilder:
     element: Attribute
     used: frozenset[int] = frozenset()
     """Which of several results something uses; a rule may return None for the others."""
+    first: torch.Tensor | None = None
+    """The first operand as torch has it, with its strides."""
 
     def emit(self, op: Operation) -> SSAValue:
         """Insert an op at the call's place, with its location and name."""
@@ -44,10 +46,10 @@ class NodeBuilder:
         result.name_hint = self.source.hint
         return result
 
-    def op(self, op: Callable[..., Operation], *operands: Value, **attributes: Any) -> SSAValue:
-        """Emit an op on operands as they are; numbers become constants of the type of the last tensor."""
+    def op(self, op: Callable[..., Operation], *operands: Value | None, **attributes: Any) -> SSAValue:
+        """Emit an op on operands as they are; numbers become constants of the type of the last tensor, None is none."""
         element = next((nn.type_of(v).element_type for v in reversed(operands) if isinstance(v, SSAValue)), f32)
-        values = [v if isinstance(v, SSAValue) else self.scalar(v, element) for v in operands]
+        values = [v if v is None or isinstance(v, SSAValue) else self.scalar(v, element) for v in operands]
         return self.emit(op(*values, **attributes))
 
     def scalar(self, value: Scalar, element: Attribute = f32) -> SSAValue:

@@ -53,7 +53,7 @@ def _explain(model: nn.Module, inputs: tuple[Any, ...], error: Exception) -> str
     where = f" at {file}:{line}" if line else ""
     reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
     name = type(model).__name__
-    if _is_data_dependent(error):
+    if is_data_dependent(error):
         return (
             f"{name} has control flow that depends on tensor values{where}: {reason}\n"
             "A KPU program does the same work for every input; use torch.where, or split the model there."
@@ -65,7 +65,8 @@ def _explain(model: nn.Module, inputs: tuple[Any, ...], error: Exception) -> str
     )
 
 
-def _is_data_dependent(error: Exception) -> bool:
+def is_data_dependent(error: Exception) -> bool:
+    """Whether torch failed because a shape or a branch depends on the values of tensors."""
     from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
     from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 

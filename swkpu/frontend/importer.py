@@ -39,7 +39,7 @@ from swkpu.dialects.nn import ConstantOp, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
 from swkpu.errors import ModelError, UnsupportedOpError
 from swkpu.frontend.builder import NodeBuilder
-from swkpu.frontend.capture import capture, quiet
+from swkpu.frontend.capture import capture, is_data_dependent, quiet
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short
 from swkpu.frontend.known import Known
 from swkpu.frontend.names import Source, sources, ssa_hint
@@ -51,6 +51,7 @@ INPUT_NAMES = "nn.input_names"
 OUTPUT_TREE = "nn.output_tree"
 MODEL = "nn.model"
 BATCH = "nn.batch"
+_BY_VALUE = "a size or number in the model depends on the values of its inputs"
 _CONTROL_FLOW = ("cond", "while_loop", "scan", "map_impl", "associative_scan")
 
 
@@ -68,11 +69,22 @@ def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
     unsupported, or ModelError.
     """
     _check_static(ep)
-    with torch.no_grad(), quiet():
-        ep = ep.run_decompositions(decompositions())  # pyright: ignore[reportArgumentType]
+    ep = _decomposed(ep)
     _check_static(ep)
     _check_outputs(ep.graph_signature)
     return _Import(ep, name).run()
+
+
+def _decomposed(ep: ExportedProgram) -> ExportedProgram:
+    """The program in terms of operators with rules, as far as torch can break down the others. Raises ModelError."""
+    table = decompositions()
+    try:
+        with torch.no_grad(), quiet():
+            return ep.run_decompositions(table)  # pyright: ignore[reportArgumentType]
+    except Exception as error:  # whatever torch's decompositions raise
+        reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        why = f"{_BY_VALUE}: {reason}" if is_data_dependent(error) else f"{type(error).__name__}: {reason}"
+        raise ModelError(f"torch cannot break down the operators of the model: {why}") from error
 
 
 def _check_static(ep: ExportedProgram) -> None:
@@ -100,7 +112,7 @@ def _check_static(ep: ExportedProgram) -> None:
             )
         where = sources(ep.graph).get(node, node.name)
         raise ModelError(
-            f"a size or number in the model depends on the values of its inputs: {node.target} at {where}. "
+            f"{_BY_VALUE}: {node.target} at {where}. "
             "A KPU program has static shapes and does the same work for every input."
         )
 
@@ -266,7 +278,9 @@ class _Import:
         shape, element = (tuple(fake.shape), element_of(fake.dtype)) if fake is not None else ((), f32)
         items = [user.args[1] for user in node.users if user.target is operator.getitem]
         used = frozenset(item for item in items if isinstance(item, int))
-        return NodeBuilder(self.builder, self.sources[node], shape, element, used)
+        operand = node.args[0] if node.args else None
+        first = operand.meta.get("val") if isinstance(operand, Node) else None
+        return NodeBuilder(self.builder, self.sources[node], shape, element, used, first)
 
     def item(self, node: Node) -> Any:
         value = self.values[node.args[0]][node.args[1]]  # pyright: ignore[reportArgumentType]
@@ -344,10 +358,12 @@ class _Import:
         specs = [s for s in self.ep.graph_signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
         nodes = [by_name[spec.arg.name] for spec in specs]
         result = NodeBuilder(self.builder, Source("output", "output", "", 0), (), f32)
-        try:
-            return [self.resolve(node, result) for node in nodes]
-        except Unsupported as reason:
-            raise ModelError(f"the model returns a constant {reason}; accepted are {accepted()}") from None
+        for index, node in enumerate(nodes):
+            if node in self.known and node.meta["val"].dtype not in ELEMENTS:
+                raise ModelError(
+                    f"output {index} of the model is {short(node.meta['val'].dtype)}; accepted are {accepted()}"
+                )
+        return [self.resolve(node, result) for node in nodes]
 
 
 def _output_tree(ep: ExportedProgram) -> str | None:

@@ -97,11 +97,13 @@ def _from_zoo(name: str, batch: int | None, input_shape: tuple[int, ...] | None)
         close = get_close_matches(name, zoo.names(), 1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise ModelError(f'unknown model "{name}"; {hint}{ACCEPTED}. The zoo has {", ".join(zoo.names())}')
-    model = zoo.build(name)
-    own = zoo.example_input(name, batch or 1)
-    if input_shape is None or tuple(own.shape) == input_shape:
-        return ResolvedModel(name, model, (own,))
-    return ResolvedModel(name, model, (random_input(name, input_shape),))
+    first, *others = zoo.example_inputs(name, batch or 1)
+    if input_shape is None or tuple(first.shape) == input_shape:
+        return ResolvedModel(name, zoo.build(name), (first, *others))
+    if others:
+        takes = ", ".join(f"{spec.name} {_text(spec.with_batch(len(first)))}" for spec in zoo.info(name).inputs)
+        raise ModelError(f"{name} has several inputs, of fixed shapes: {takes}; only --batch can be chosen")
+    return ResolvedModel(name, zoo.build(name), (random_input(name, input_shape, first.dtype),))
 
 
 def random_input(name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> torch.Tensor:

@@ -9,29 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, TypeVar
 
 import torch
+from torch._decomp import get_decompositions
 from torch._ops import OpOverload
 
 Rule = Callable[..., Any]
 R = TypeVar("R", bound=Rule)
 
 RULES: dict[OpOverload, Rule] = {}
-RULE_FILES = (
-    "activation",
-    "attention",
-    "comparison",
-    "contraction",
-    "cumulative",
-    "elementwise",
-    "movement",
-    "normalization",
-    "power",
-    "reduction",
-    "sorting",
-    "window",
-)
 
 
 class Unsupported(Exception):
@@ -52,16 +40,20 @@ def rule(*operators: OpOverload) -> Callable[[R], R]:
 
 
 def load_rules() -> dict[OpOverload, Rule]:
-    """The whole table."""
-    for name in RULE_FILES:
-        import_module(f"swkpu.frontend.rules.{name}")
+    """The whole table: the rules in all modules of `swkpu.frontend.rules`."""
+    from swkpu.frontend import rules
+
+    for module in iter_modules(rules.__path__, rules.__name__ + "."):
+        import_module(module.name)
     return RULES
 
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
-    """How torch breaks down the operators that have no rule."""
+    """How operators that have no rule are broken down: as torch does by default, and further."""
+    from swkpu.frontend.decompositions import FROM_TORCH, OWN
+
     rules = load_rules()
-    table = torch.export.default_decompositions()
+    table = {**dict(torch.export.default_decompositions().items()), **get_decompositions(FROM_TORCH), **OWN}
     return {operator: how for operator, how in table.items() if operator not in rules}
 
 

@@ -12,8 +12,8 @@ from xdsl.ir.affine import AffineExpr
 from swkpu.dialects import df, nn
 from swkpu.dialects.df import Domain
 from swkpu.dialects.nn import shape_of, type_of
-from swkpu.lowering.arithmetic import epilogue
-from swkpu.lowering.reduction import IDENTITY, accumulator_of, as_it_is
+from swkpu.lowering.arithmetic import as_it_is, epilogue
+from swkpu.lowering.reduction import accumulator_of
 from swkpu.lowering.structure import affine, names_for, region
 from swkpu.lowering.table import lowering
 
@@ -56,5 +56,5 @@ def _windows(x: SSAValue, axis: int, combiner: str, count: int, step: int, resul
     rank = domain.rank
     body = region([accumulator_of(combiner, type_of(x))], epilogue(as_it_is, result.element_type))
     return df.RecurrenceOp(
-        domain, combiner, [(x, affine(rank, read))], [], affine(rank, written), body, result, [IDENTITY[combiner]]
+        domain, combiner, [(x, affine(rank, read))], [], affine(rank, written), body, result, [df.NEUTRAL[combiner]]
     )

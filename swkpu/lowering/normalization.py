@@ -16,7 +16,7 @@ from xdsl.ir import Operation, SSAValue
 from swkpu.dialects import df, nn
 from swkpu.dialects.df import Domain
 from swkpu.dialects.nn import shape_of, type_of
-from swkpu.lowering.arithmetic import Arithmetic, Formula, epilogue, pointwise
+from swkpu.lowering.arithmetic import Arithmetic, Formula, as_it_is, epilogue, pointwise
 from swkpu.lowering.reduction import reduced_type, reduction
 from swkpu.lowering.structure import affine, dims, names_for, region
 from swkpu.lowering.table import lowering
@@ -132,7 +132,7 @@ def lower_group_norm(op: nn.GroupNormOp) -> list[Operation]:
     """Statistics per group, as a scale and a shift per channel, so that the pass over all elements is elementwise."""
     groups = _Groups(op)
     mean = groups.statistic(op.input, _mean(groups.count))
-    mean_of_channel = groups.per_channel([(mean.result, "group")], lambda a, m: m)
+    mean_of_channel = groups.per_channel([(mean.result, "group")], as_it_is)
     squares = pointwise([op.input, mean_of_channel.result], type_of(op.result), _squared_distance)
     inverse = groups.statistic(squares[-1].results[0], _inverse_root_of_mean(groups.count, op.eps.value.data))
     weight, bias = ([] if value is None else [(value, "parameter")] for value in (op.weight, op.bias))

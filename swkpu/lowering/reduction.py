@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,11 @@ from xdsl.ir.affine import AffineExpr
 from swkpu.dialects import df, nn
 from swkpu.dialects.df import Domain
 from swkpu.dialects.nn import accumulator, shape_of, type_of
-from swkpu.lowering.arithmetic import Arithmetic, Formula, epilogue, pointwise
+from swkpu.lowering.arithmetic import Arithmetic, Formula, as_it_is, epilogue, pointwise
 from swkpu.lowering.conversion import converted
 from swkpu.lowering.structure import affine, inline_constant, names_for, region
 from swkpu.lowering.table import lowering
 from swkpu.types import i32, is_float
-
-IDENTITY = {"add": 0.0, "mul": 1.0, "max": -inf, "min": inf}
-"""What a combiner does not notice; infinities stand for the least and greatest value of the type."""
-
-
-def as_it_is(a: Arithmetic, x: SSAValue) -> SSAValue:
-    return x
 
 
 def accumulator_of(combiner: str, x: TensorType[Any]) -> Any:

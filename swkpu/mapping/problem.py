@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf, prod
+from math import prod
 
 from xdsl.ir.affine import AffineMap
 
@@ -45,10 +45,6 @@ def may_overrun(inputs: Sequence[tuple[Sequence[Linear], Sequence[int]]], extent
         if any(dim in e.dims for e in exprs) and not any(e.const + e.coef(dim) * extents[dim] >= n for e, n in own):
             return False
     return True
-
-
-NEUTRAL = {"mac": 0.0, "add": 0.0, "mul": 1.0, "max": -inf, "min": inf}
-"""What a combiner's input may be beyond the end of a reduction."""
 
 
 @dataclass(frozen=True)

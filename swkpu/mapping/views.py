@@ -48,24 +48,27 @@ def _split(expr: Linear, size: int, extents: Sequence[int]) -> list[tuple[int, i
 
 
 def view_of_read(exprs: Sequence[Linear], shape: Sequence[int], extents: Sequence[int]) -> View:
-    """How an operand of a given shape is best looked at."""
+    """How an operand of a given shape is best looked at: digits apart, and no more of an axis than is read.
+
+    (Beyond a part of a larger tensor there may be what nobody has written yet.)
+    """
     digits = [_split(e, size, extents) for e, size in zip(exprs, shape)]
     rank = len(shape)
-    whole = row_major(shape)
     out: list[tuple[Linear, int, int]] = []
     offset = 0
-    split = False
-    for expr, size, stride, found in zip(exprs, shape, whole, digits):
-        if found is None or rank + len(found) - 1 > MAX_VIEW_RANK:
-            out.append((expr, size, stride))
+    for expr, size, stride, found in zip(exprs, shape, row_major(shape), digits):
+        if found is not None and rank + len(found) - 1 <= MAX_VIEW_RANK:
+            rank += len(found) - 1
+            offset += expr.const * stride
+            out += [(Linear.of(0, {d: 1}), extents[d], c * stride) for d, c in found]
             continue
-        split = True
-        rank += len(found) - 1
-        offset += expr.const * stride
-        out += [(Linear.of(0, {d: 1}), extents[d], c * stride) for d, c in found]
-    return View(
-        tuple(e for e, _, _ in out), tuple(n for _, n, _ in out), tuple(s for _, _, s in out), offset, not split
-    )
+        low, high = df.bounds(expr, extents)
+        if low < 0 or high >= size:
+            low, high = 0, size - 1
+        offset += low * stride
+        out.append((expr - low, high - low + 1, stride))
+    is_whole = len(out) == len(shape) and all(n == size for (_, n, _), size in zip(out, shape))
+    return View(tuple(e for e, _, _ in out), tuple(n for _, n, _ in out), tuple(s for _, _, s in out), offset, is_whole)
 
 
 def read_views(op: RecurrenceOp) -> list[View]:

@@ -29,7 +29,7 @@ from swkpu.dialects.mapping import Mapping, Part
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import IRError, MappingError
 from swkpu.mapping.geometry import PartGeometry, layer_geometry
-from swkpu.mapping.problem import NEUTRAL, axis_step, local_access, local_maps
+from swkpu.mapping.problem import axis_step, local_access, local_maps
 from swkpu.mapping.residency import bytes_of, plan, root
 from swkpu.mapping.transfers import Walk, walk_of
 from swkpu.mapping.views import View, read_views, write_view
@@ -242,7 +242,7 @@ class LayerLowering:
     def _pad(self, operand: int) -> float:
         if operand >= len(self.op.inputs):
             return 0.0
-        return NEUTRAL[self.op.combiner] if self.overruns else self.op.pad_values[operand]
+        return df.NEUTRAL[self.op.combiner] if self.overruns else self.op.pad_values[operand]
 
     def _start_of(self, scope: Scope, state: PartState) -> list[Linear]:
         """Start of a tile's piece of the domain."""

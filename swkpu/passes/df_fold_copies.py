@@ -287,6 +287,64 @@ def fold_writes(module: ModuleOp) -> bool:
     return changed
 
 
+# ---- chains of writes ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Copies into one destination, from an empty one on."""
+
+    writes: tuple[CopyOp, ...]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What is written where."""
+        return tuple((c.input, c.map.data, c.pad_value, c.result_map, c.domain.extents) for c in self.writes)
+
+
+def _chain_of(empty: df.EmptyOp) -> _Chain | None:
+    """The chain that begins with an empty tensor, where it is made of copies only."""
+    writes: list[CopyOp] = []
+    value = empty.result
+    while value.has_one_use():
+        user = next(iter(value.uses)).operation
+        if not isinstance(user, CopyOp) or user.destination is not value:
+            break
+        writes.append(user)
+        value = user.result
+    return _Chain(tuple(writes)) if writes else None
+
+
+def share_chains(module: ModuleOp) -> None:
+    """A concatenation that another begins with is a part of that one: growing concatenations (dense blocks) become one
+    tensor that is written once.
+    """
+    chains = [c for op in module.walk() if isinstance(op, df.EmptyOp) if (c := _chain_of(op)) is not None]
+    for chain in chains:
+        for write in chain.writes:
+            _move_up(write)
+    longest: dict[tuple[object, ...], _Chain] = {}
+    for chain in sorted(chains, key=lambda c: len(c.writes)):
+        key = chain.key
+        for n in range(1, len(key) + 1):
+            longest[key[:n]] = chain
+    for chain in chains:
+        whole = longest[chain.key]
+        if whole is chain or len(whole.writes) == len(chain.writes):
+            continue
+        last, count = chain.writes[-1], len(chain.writes)
+        rank = len(shape_of(last.result))
+        names = tuple(f"d{d}" for d in range(rank))
+        source = whole.writes[count - 1]
+        part = CopyOp(source.result, Domain(names, shape_of(last.result), rank), AffineMap.identity(rank))
+        part.location = last.location
+        part.result.name_hint = last.result.name_hint
+        Rewriter.insert_op(part, InsertPoint.after(source))
+        last.result.replace_all_uses_with(part.result)
+        for write in reversed(chain.writes):
+            Rewriter.erase_op(write)
+
+
 # ---- the pass ------------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +376,8 @@ class DfFoldCopiesPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         hoist_empties(op)
+        if self.reads:
+            share_chains(op)
         changed = True
         while changed:
             changed = False

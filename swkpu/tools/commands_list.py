@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swkpu.tools import console
 from swkpu.tools.common import OK, ArgumentParser
+
+if TYPE_CHECKING:
+    from swkpu.zoo import InputSpec
 
 
 def add_list(parser: ArgumentParser) -> None:
@@ -20,22 +23,27 @@ def models_command(args: argparse.Namespace) -> int:
 
     found = list(zoo.models().values())
     if args.json:
-        console.write_json([asdict(info) for info in found], "-")
+        console.write_json([{**asdict(info), "input_shape": info.input_shape} for info in found], "-")
         return OK
-    headings = ("model", "family", "parameters", "MACs", "input", "description")
+    headings = ("model", "family", "parameters", "MACs", "inputs", "description")
     rows = [
         (
             info.name,
             info.family,
             f"{info.parameters:,}",
             f"{info.macs:,}",
-            "×".join(map(str, info.input_shape)),
+            "\n".join(_input(spec, named=len(info.inputs) > 1) for spec in info.inputs),
             info.description,
         )
         for info in found
     ]
     console.print_table(headings, rows, right=("parameters", "MACs"))
     return OK
+
+
+def _input(spec: InputSpec, named: bool) -> str:
+    shape = "×".join(map(str, spec.shape))
+    return f"{spec.name} {shape}" if named else shape
 
 
 def targets_command(args: argparse.Namespace) -> int:

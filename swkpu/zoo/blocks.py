@@ -24,6 +24,12 @@ def conv_bn(
     return nn.Sequential(*layers, activation()) if activation is not None else nn.Sequential(*layers)
 
 
+def last_norm(block: nn.Module) -> nn.Module:
+    """The batch norm that ends a block without an activation."""
+    *_, norm = (module for module in block.modules() if isinstance(module, nn.BatchNorm2d))
+    return norm
+
+
 class SqueezeExcitation(nn.Module):
     """Hu et al., "Squeeze-and-excitation networks", 2017: each channel times a gate that depends on all the means."""
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from swkpu.zoo.info import InputSpec, ModelInfo
 
 
-def _model(
-    name: str, module: str, parameters: int, macs: int, description: str, *inputs: InputSpec, family: str = ""
-) -> ModelInfo:
-    return ModelInfo(
-        name, family or module, parameters, macs, inputs, description, definition=f"swkpu.zoo.{module}:{name}"
-    )
+def _model(name: str, family: str, parameters: int, macs: int, description: str, *inputs: InputSpec) -> ModelInfo:
+    """Defined by the function of its name in its family's module."""
+    return ModelInfo(name, family, parameters, macs, inputs, description, f"swkpu.zoo.{family}:{name}")
 
 
 def _vision(
-    name: str, module: str, parameters: int, macs: int, description: str, size: int = 224, channels: int = 3
+    name: str, family: str, parameters: int, macs: int, description: str, size: int = 224, channels: int = 3
 ) -> ModelInfo:
     """A model of square images."""
     image = InputSpec("x", (1, channels, size, size), kind="image")
-    return _model(name, module, parameters, macs, description, image)
+    return _model(name, family, parameters, macs, description, image)
 
 
 _TEXT = (
@@ -39,41 +36,14 @@ BUILT_IN = (
     _vision("resnet152", "resnet", 60_192_808, 11_513_626_624, "ResNet-152 v1.5: 50 bottlenecks"),
     _vision("resnext50_32x4d", "resnet", 25_028_904, 4_230_479_872, "ResNeXt-50: 16 bottlenecks with 32 groups"),
     _vision("wide_resnet50_2", "resnet", 68_883_240, 11_398_021_120, "Wide ResNet-50: 16 bottlenecks, twice as wide"),
-    _vision(
-        "mobilenet_v2",
-        "mobilenet",
-        3_504_872,
-        300_774_272,
-        "MobileNetV2: 17 inverted residuals, depthwise convolutions",
-    ),
-    _vision(
-        "mobilenet_v3_small", "mobilenet", 2_542_856, 56_510_400, "MobileNetV3-Small: squeeze-and-excitation, hardswish"
-    ),
-    _vision(
-        "mobilenet_v3_large",
-        "mobilenet",
-        5_483_032,
-        216_589_760,
-        "MobileNetV3-Large: squeeze-and-excitation, hardswish",
-    ),
-    _vision("efficientnet_b0", "efficientnet", 5_288_548, 385_814_752, "EfficientNet-B0: squeeze-and-excitation, SiLU"),
-    _vision(
-        "efficientnet_b4",
-        "efficientnet",
-        19_341_616,
-        4_393_771_024,
-        "EfficientNet-B4: wider, deeper, larger images",
-        380,
-    ),
-    _vision(
-        "regnet_y_400mf",
-        "regnet",
-        4_344_144,
-        401_842_848,
-        "RegNetY-400MF: grouped convolutions, squeeze-and-excitation",
-    ),
+    _vision("mobilenet_v2", "mobilenet", 3_504_872, 300_774_272, "MobileNetV2: 17 inverted residuals"),
+    _vision("mobilenet_v3_small", "mobilenet", 2_542_856, 56_510_400, "MobileNetV3-Small: gated channels, hardswish"),
+    _vision("mobilenet_v3_large", "mobilenet", 5_483_032, 216_589_760, "MobileNetV3-Large: gated channels, hardswish"),
+    _vision("efficientnet_b0", "efficientnet", 5_288_548, 385_814_752, "EfficientNet-B0: gated channels, SiLU"),
+    _vision("efficientnet_b4", "efficientnet", 19_341_616, 4_393_771_024, "EfficientNet-B4: wider and deeper", 380),
+    _vision("regnet_y_400mf", "regnet", 4_344_144, 401_842_848, "RegNetY-400MF: grouped convolutions, gated channels"),
     _vision("vgg16", "vgg", 138_357_544, 15_470_264_320, "VGG-16: plain 3x3 convolutions, large linear layers"),
-    _vision("alexnet", "vgg", 61_100_840, 714_188_480, "AlexNet: 11x11 and 5x5 convolutions, large linear layers"),
+    _vision("alexnet", "vgg", 61_100_840, 714_188_480, "AlexNet: large kernels, large linear layers"),
     _vision("squeezenet1_1", "squeezenet", 1_235_496, 349_151_936, "SqueezeNet 1.1: fire modules, no linear layer"),
     _vision("googlenet", "googlenet", 6_624_904, 1_498_376_192, "GoogLeNet: inception modules of four branches"),
     _vision("densenet121", "densenet", 7_978_856, 2_834_161_664, "DenseNet-121: 58 layers that see all before them"),
@@ -83,40 +53,26 @@ BUILT_IN = (
     _vision("vit_b_32", "vit", 88_224_232, 4_409_186_304, "ViT-B/32: 12 transformer blocks on 49 patches"),
     _vision("swin_t", "swin", 28_288_354, 4_490_566_656, "Swin-T: attention in shifted windows"),
     _vision(
-        "fcn_resnet50",
-        "segmentation",
-        32_957_013,
-        142_725_772_800,
-        "FCN on a dilated ResNet-50: 21 classes per pixel",
-        520,
+        "fcn_resnet50", "segmentation", 32_957_013, 142_725_772_800, "FCN: dilated ResNet-50, 21 classes per pixel", 520
     ),
     _vision(
         "deeplabv3_resnet50",
         "segmentation",
         39_638_869,
         168_731_205_888,
-        "DeepLabV3 on a dilated ResNet-50: atrous pyramid",
+        "DeepLabV3: dilated ResNet-50, pyramid of dilations",
         520,
     ),
     _vision("unet", "unet", 31_037_698, 48_171_581_440, "U-Net: transposed convolutions, skips across", 256),
     _vision("yolov8n", "yolo", 3_157_200, 4_371_993_600, "YOLOv8n: detection, boxes decoded, 80 classes", 640),
-    _model(
-        "bert_base",
-        "bert",
-        109_482_240,
-        11_174_215_680,
-        "BERT base: 12 transformer layers and pooler, 128 tokens",
-        *_TEXT,
-    ),
-    _model(
-        "gpt2", "gpt2", 124_439_808, 125_891_328, "GPT-2 small: one new token after 127 in the key/value cache", *_STEP
-    ),
+    _model("bert_base", "bert", 109_482_240, 11_174_215_680, "BERT base: 12 layers and pooler, 128 tokens", *_TEXT),
+    _model("gpt2", "gpt2", 124_439_808, 125_891_328, "GPT-2 small: one token after 127 in the cache", *_STEP),
     _model(
         "llama_stack",
         "llama",
         45_097_984,
         5_905_580_032,
-        "a stack of 4 LLaMA blocks of width 1024, 4 of 16 heads for keys: 128 tokens",
+        "a stack of 4 LLaMA blocks, width 1024, 128 tokens",
         InputSpec("inputs_embeds", (1, 128, 1024)),
     ),
     _model(

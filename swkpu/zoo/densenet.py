@@ -75,7 +75,7 @@ class DenseNet(nn.Module):
 
 def _transition(planes: int) -> nn.Sequential:
     """Halves the channels and the size."""
-    layers = OrderedDict(
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
         norm=nn.BatchNorm2d(planes),
         relu=nn.ReLU(),
         conv=nn.Conv2d(planes, planes // 2, 1, bias=False),

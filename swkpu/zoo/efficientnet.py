@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from swkpu.zoo.blocks import SqueezeExcitation, conv_bn, make_divisible
+from swkpu.zoo.blocks import SqueezeExcitation, conv_bn, last_norm, make_divisible
 from swkpu.zoo.weights import with_weights
 
 STAGES = (
@@ -42,7 +42,7 @@ class MBConv(nn.Module):
 
     @property
     def residual_ends(self) -> tuple[nn.Module, ...]:
-        return (self.block[-1][1],) if self.use_res_connect else ()
+        return (last_norm(self.block),) if self.use_res_connect else ()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.block(x) if self.use_res_connect else self.block(x)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from swkpu.zoo.blocks import SqueezeExcitation, conv_bn
+from swkpu.zoo.blocks import SqueezeExcitation, conv_bn, last_norm
 from swkpu.zoo.weights import with_weights
 
 
@@ -33,7 +33,7 @@ class YBlock(nn.Module):
 
     @property
     def residual_ends(self) -> tuple[nn.Module, ...]:
-        return (self.f[-1][1],)
+        return (last_norm(self.f),)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         skip = x if self.proj is None else self.proj(x)

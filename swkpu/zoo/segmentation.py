@@ -40,8 +40,10 @@ def _dilate(stage: nn.Sequential, first: int, others: int) -> None:
         dilation = others if index else first
         block.conv2.stride = (1, 1)
         block.conv2.dilation = block.conv2.padding = (dilation, dilation)
-        if isinstance(block.downsample, nn.Sequential):
-            block.downsample[0].stride = (1, 1)
+        if block.downsample is not None:
+            conv = next(block.downsample.children())
+            assert isinstance(conv, nn.Conv2d)
+            conv.stride = (1, 1)
 
 
 class Segmentation(nn.Module):
@@ -63,11 +65,8 @@ class PooledConv(nn.Sequential):
     def __init__(self, inplanes: int, outplanes: int):
         super().__init__(nn.AdaptiveAvgPool2d(1), *conv_bn(inplanes, outplanes, 1))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        size = x.shape[-2:]
-        for module in self:
-            x = module(x)
-        return nn.functional.interpolate(x, size, mode="bilinear", align_corners=False)
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return nn.functional.interpolate(super().forward(input), input.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class ASPP(nn.Module):

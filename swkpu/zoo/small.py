@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import torch
 from torch import nn
 
@@ -46,39 +44,46 @@ class Autoencoder(nn.Module):
         return self.decoder(self.encoder(x))
 
 
-def _mlp() -> nn.Module:
+class MLP(nn.Module):
     """(N, 1, 28, 28) digits to (N, 10) logits."""
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)
-    )
+
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(28 * 28, 512)
+        self.fc2 = nn.Linear(512, 256)
+        self.fc3 = nn.Linear(256, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.fc1(torch.flatten(x, 1)))
+        return self.fc3(torch.relu(self.fc2(x)))
 
 
-def _lenet() -> nn.Module:
+class LeNet(nn.Module):
     """(N, 1, 28, 28) digits to (N, 10) logits: LeNet-5 (LeCun et al., "Gradient-based learning applied to document
     recognition", 1998), with a plain last layer, and all of the second convolution's connections."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv1=nn.Conv2d(1, 6, 5, padding=2),
-        tanh1=nn.Tanh(),
-        pool1=nn.AvgPool2d(2),
-        conv2=nn.Conv2d(6, 16, 5),
-        tanh2=nn.Tanh(),
-        pool2=nn.AvgPool2d(2),
-        flatten=nn.Flatten(),
-        fc1=nn.Linear(400, 120),
-        tanh3=nn.Tanh(),
-        fc2=nn.Linear(120, 84),
-        tanh4=nn.Tanh(),
-        fc3=nn.Linear(84, 10),
-    )
-    return nn.Sequential(layers)
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.pool = nn.AvgPool2d(2)
+        self.fc1 = nn.Linear(400, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(torch.tanh(self.conv1(x)))
+        x = self.pool(torch.tanh(self.conv2(x)))
+        x = torch.tanh(self.fc1(torch.flatten(x, 1)))
+        return self.fc3(torch.tanh(self.fc2(x)))
 
 
 def mlp() -> nn.Module:
-    return with_weights("mlp", _mlp, linear_variance=2.0)
+    return with_weights("mlp", MLP, linear_variance=2.0)
 
 
 def lenet() -> nn.Module:
-    return with_weights("lenet", _lenet, linear_variance=2.0)
+    return with_weights("lenet", LeNet, linear_variance=2.0)
 
 
 def lstm() -> nn.Module:

@@ -6,6 +6,8 @@ Module names give the state_dict keys of the much used Pytorch-UNet, so its chec
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
@@ -65,8 +67,7 @@ class UNet(nn.Module):
         self.up2 = Up(512, 256)
         self.up3 = Up(256, 128)
         self.up4 = Up(128, 64)
-        self.outc = nn.Module()
-        self.outc.conv = nn.Conv2d(64, classes, 1)
+        self.outc = nn.Sequential(OrderedDict[str, nn.Module](conv=nn.Conv2d(64, classes, 1)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x1 = self.inc(x)
@@ -75,7 +76,7 @@ class UNet(nn.Module):
         x4 = self.down3(x3)
         x = self.up1(self.down4(x4), x4)
         x = self.up4(self.up3(self.up2(x, x3), x2), x1)
-        return self.outc.conv(x)
+        return self.outc(x)
 
 
 def unet() -> nn.Module:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import cast
 
 import torch
 from torch import nn
@@ -25,7 +25,7 @@ from swkpu.zoo import seed
 from swkpu.zoo.inputs import images
 
 IMAGES = (4, 3, 96, 96)
-"""Shape of the images that fit the batch norms."""
+"""Shape of the images that fit the batch norms, unless a model says otherwise."""
 BRANCH_GAIN = 0.7
 """The layer that ends a residual branch is scaled by this over the square root of the number of branches. Larger
 branches make a deep random network chaotic: the error of a rounding then grows from block to block."""
@@ -36,11 +36,6 @@ GRID = 64
 
 Generators = Callable[[str], torch.Generator]
 """From a parameter's name in its module to the generator that is seeded for it."""
-
-
-@runtime_checkable
-class FillsItself(Protocol):
-    def fill_weights(self, generator: Generators) -> None: ...
 
 
 def with_weights(
@@ -54,8 +49,13 @@ def with_weights(
     """The model that `definition` builds, in eval mode, every parameter from a generator seeded by `name` and its own
     name. The global random state is neither read nor changed.
 
-    `linear_variance` is what a linear layer makes of inputs of unit variance: 4 is for a classifier, whose inputs are
-    means over an image; 1 for transformers. Under `torch.device("meta")` the model has no weights, only their shapes.
+    Under `torch.device("meta")` the model has no weights, only their shapes.
+
+    linear_variance  what a linear layer makes of inputs of unit variance: 4 is for a classifier, whose inputs are means
+                     over an image; 1 for transformers, whose inputs are normalised
+    norm_bias        mean of the batch norms' biases. Without skip connections, the error of a rounding grows in each
+                     layer, the more the activation cuts off; a positive bias has it cut off less
+    fit_on           (N, C, H, W) of the images that fit the batch norms
     """
     if torch.get_default_device().type == "meta":
         return definition().eval()
@@ -90,8 +90,8 @@ def _tensor(module: nn.Module, name: str) -> torch.Tensor:
 
 def _fill(module: nn.Module, generator: Generators, linear_variance: float, norm_bias: float) -> None:
     match module:
-        case FillsItself():
-            module.fill_weights(generator)
+        case _ if hasattr(module, "fill_weights"):
+            cast("Callable[[Generators], None]", module.fill_weights)(generator)
         case nn.Conv1d() | nn.Conv2d():
             fan_in = module.weight[0].numel()
             module.weight.normal_(0.0, math.sqrt(2.0 / fan_in), generator=generator("weight"))

@@ -26,7 +26,7 @@ def values(dtype: torch.dtype, shape: tuple[int, ...], seed: int = 0) -> torch.T
 
 
 def assert_close(a: np.ndarray | torch.Tensor, b: torch.Tensor, tolerance: float = 2e-6) -> None:
-    a = torch.as_tensor(np.asarray(a))
+    a = a if isinstance(a, torch.Tensor) else torch.as_tensor(a)
     assert a.shape == b.shape
     if not b.is_floating_point():
         assert torch.equal(a.to(b.dtype), b)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from xdsl.ir import SSAValue
 
@@ -41,16 +39,6 @@ def addmm(
     return _added(b, bias, matmul(b, lhs, rhs), beta, alpha)
 
 
-@rule(aten.addbmm.default)
-def addbmm(
-    b: NodeBuilder, bias: SSAValue, lhs: SSAValue, rhs: SSAValue, beta: Scalar = 1, alpha: Scalar = 1
-) -> SSAValue:
-    """nn.matmul and nn.sum over the batch, then nn.add of the bias; alpha and beta as nn.mul"""
-    b.float_only()
-    product = b.emit(nn.SumOp(b.emit(nn.MatmulOp(lhs, rhs)), (0,), False))
-    return _added(b, bias, product, beta, alpha)
-
-
 def _added(b: NodeBuilder, bias: SSAValue, product: SSAValue, beta: Scalar, alpha: Scalar) -> SSAValue:
     y = _scaled(b, product, alpha)
     return b.expand(y, b.shape) if beta == 0 else b.emit(nn.AddOp(y, _scaled(b, b.f32(bias), beta)))
@@ -58,32 +46,3 @@ def _added(b: NodeBuilder, bias: SSAValue, product: SSAValue, beta: Scalar, alph
 
 def _scaled(b: NodeBuilder, x: SSAValue, factor: Scalar) -> SSAValue:
     return x if factor == 1 else b.emit(nn.MulOp(x, b.scalar(factor)))
-
-
-@rule(aten._trilinear.default)
-def trilinear(
-    b: NodeBuilder,
-    first: SSAValue,
-    second: SSAValue,
-    third: SSAValue,
-    expand_first: Sequence[int],
-    expand_second: Sequence[int],
-    expand_third: Sequence[int],
-    summed: Sequence[int],
-    unroll: int = 1,
-) -> SSAValue:
-    """nn.mul of the three, and nn.sum"""
-    b.float_only()
-    one, two, three = (
-        _with_unit_dims(b, b.f32(x), dims)
-        for x, dims in ((first, expand_first), (second, expand_second), (third, expand_third))
-    )
-    product = b.emit(nn.MulOp(b.emit(nn.MulOp(one, two)), three))
-    return b.emit(nn.SumOp(product, sorted(d % len(nn.shape_of(product)) for d in summed), False))
-
-
-def _with_unit_dims(b: NodeBuilder, x: SSAValue, dims: Sequence[int]) -> SSAValue:
-    shape = list(nn.shape_of(x))
-    for dim in sorted(dims):
-        shape.insert(dim, 1)
-    return b.reshape(x, shape)

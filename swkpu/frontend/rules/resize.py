@@ -16,9 +16,7 @@ aten = torch.ops.aten
 Factor = float | None
 
 
-def _resize(
-    b: NodeBuilder, x: SSAValue, mode: str, align_corners: bool, factors: Sequence[Factor] | None
-) -> SSAValue:
+def _resize(b: NodeBuilder, x: SSAValue, mode: str, align_corners: bool, factors: Sequence[Factor] | None) -> SSAValue:
     """`factors` are the scale factors of a call that gave them: they, not the sizes, say where elements are read."""
     if not mode.startswith("nearest"):
         b.float_only(x)
@@ -55,9 +53,7 @@ def _rules(mode: str) -> tuple[Rule, Rule]:
     ) -> SSAValue:
         return _resize(b, x, mode, align_corners, factors)
 
-    chosen = (
-        (import_sized, import_scaled) if mode.startswith("nearest") else (import_weighted, import_weighted_scaled)
-    )
+    chosen = (import_sized, import_scaled) if mode.startswith("nearest") else (import_weighted, import_weighted_scaled)
     for function in chosen:
         function.__doc__ = f'nn.resize, mode "{mode}"'
     return chosen

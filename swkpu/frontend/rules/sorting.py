@@ -42,9 +42,7 @@ def sort_stable(
 
 
 @rule(aten.kthvalue.default)
-def kthvalue(
-    b: NodeBuilder, x: SSAValue, k: int, dim: int = -1, keepdim: bool = False
-) -> tuple[SSAValue, SSAValue]:
+def kthvalue(b: NodeBuilder, x: SSAValue, k: int, dim: int = -1, keepdim: bool = False) -> tuple[SSAValue, SSAValue]:
     """nn.lt, nn.eq and nn.sum to rank; nn.eq, nn.where, nn.sum and nn.gather to pick"""
     values, indices = _ranked(b, x, dim, False, k - 1, 1)
     return b.reshape(values, b.shape), b.reshape(indices, b.shape)

@@ -9,7 +9,7 @@ func.func @main(%a: tensor<4x8xbf16>, %b: tensor<2x8xbf16>) -> tensor<4x2xf32> {
 }
 
 // CHECK:      %0 = "df.copy"(%b) <{domain = #df.domain(n = 2, k = 8), map = affine_map<(d0, d1) -> (d0, d1)>}> : (tensor<2x8xbf16>) -> tensor<2x8xbf16>
-// CHECK-NEXT: %1 = "df.recurrence"(%a, %0) <{domain = #df.domain(m = 4, n = 2 | k = 8), maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>], pads = [0.000000e+00 : f64, 0.000000e+00 : f64], combiner = "mac", operandSegmentSizes = array<i32: 2, 0>}> ({
+// CHECK-NEXT: %1 = "df.recurrence"(%a, %0) <{domain = #df.domain(m = 4, n = 2 | k = 8), maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>], pads = [0.000000e+00 : f64, 0.000000e+00 : f64], combiner = "mac", operandSegmentSizes = array<i32: 2, 0, 0>}> ({
 // CHECK-NEXT: ^bb0(%acc: f32):
 // CHECK-NEXT:   "df.yield"(%acc) : (f32) -> ()
 // CHECK-NEXT: }) : (tensor<4x8xbf16>, tensor<2x8xbf16>) -> tensor<4x2xf32>

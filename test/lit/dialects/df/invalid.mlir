@@ -1,10 +1,10 @@
 // RUN: swkpu-opt %s --verify-diagnostics --split-input-file | filecheck %s
 
-// CHECK: unknown combiner 'product', expected one of none, mac, add, max, min
+// CHECK: unknown combiner 'product', expected one of none, mac, add, mul, max, min
 func.func @unknown_combiner(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
   %0 = "df.recurrence"(%a, %b) <{domain = #df.domain(m = 4, n = 2 | k = 8), combiner = "product",
       maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
-      pads = [0.0 : f64, 0.0 : f64], operandSegmentSizes = array<i32: 2, 0>}> ({
+      pads = [0.0 : f64, 0.0 : f64], operandSegmentSizes = array<i32: 2, 0, 0>}> ({
   ^bb0(%acc: f32):
     df.yield %acc : f32
   }) : (tensor<4x8xf32>, tensor<2x8xf32>) -> tensor<4x2xf32>
@@ -35,7 +35,7 @@ func.func @none_reduces(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
 func.func @too_few_maps(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
   %0 = "df.recurrence"(%a, %b) <{domain = #df.domain(m = 4, n = 2 | k = 8), combiner = "mac",
       maps = [affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
-      pads = [0.0 : f64, 0.0 : f64], operandSegmentSizes = array<i32: 2, 0>}> ({
+      pads = [0.0 : f64, 0.0 : f64], operandSegmentSizes = array<i32: 2, 0, 0>}> ({
   ^bb0(%acc: f32):
     df.yield %acc : f32
   }) : (tensor<4x8xf32>, tensor<2x8xf32>) -> tensor<4x2xf32>
@@ -48,7 +48,7 @@ func.func @too_few_maps(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
 func.func @too_few_pads(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
   %0 = "df.recurrence"(%a, %b) <{domain = #df.domain(m = 4, n = 2 | k = 8), combiner = "mac",
       maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
-      pads = [0.0 : f64], operandSegmentSizes = array<i32: 2, 0>}> ({
+      pads = [0.0 : f64], operandSegmentSizes = array<i32: 2, 0, 0>}> ({
   ^bb0(%acc: f32):
     df.yield %acc : f32
   }) : (tensor<4x8xf32>, tensor<2x8xf32>) -> tensor<4x2xf32>
@@ -93,7 +93,7 @@ func.func @epilogue_operand_reduces(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
 
 // -----
 
-// CHECK: the result map must name every parallel dim exactly once, got (d0, d1, d2) -> (d0, d0)
+// CHECK: every parallel dim belongs on one axis of tensor<4x2xf32>, without overlap; got (d0, d1, d2) -> (d0, d0)
 func.func @result_map(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
   %0 = df.recurrence (m = 4, n = 2 | k = 8) ins(%a[m, k] : tensor<4x8xf32>, %b[n, k] : tensor<2x8xf32>) mac
       epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, m] : tensor<4x2xf32>
@@ -102,7 +102,7 @@ func.func @result_map(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
 
 // -----
 
-// CHECK: the result map must name every parallel dim exactly once, got (d0, d1, d2) -> (d0, d2)
+// CHECK: every parallel dim belongs on one axis of tensor<4x8xf32>, without overlap; got (d0, d1, d2) -> (d0, d2)
 func.func @result_map_reduces(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>) {
   %0 = df.recurrence (m = 4, n = 2 | k = 8) ins(%a[m, k] : tensor<4x8xf32>, %b[n, k] : tensor<2x8xf32>) mac
       epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, k] : tensor<4x8xf32>
@@ -271,5 +271,49 @@ func.func @copy_not_linear(%a: tensor<4x8xf32>) {
 // CHECK: tensor<4x8xf32> and tensor<31xf32> have different numbers of elements
 func.func @reshape_size(%a: tensor<4x8xf32>) {
   %0 = df.reshape %a : tensor<4x8xf32> to tensor<31xf32>
+  func.return
+}
+
+// -----
+
+// CHECK: the write to dim 0 of tensor<8xf32> covers 3..8
+func.func @write_outside(%a: tensor<6xf32>) {
+  %e = df.empty : tensor<8xf32>
+  %0 = df.copy (i = 6) %a[i] into %e[i + 3] : tensor<6xf32> into tensor<8xf32>
+  func.return
+}
+
+// -----
+
+// CHECK: every parallel dim belongs on one axis of tensor<8xf32>, without overlap
+func.func @write_overlaps(%a: tensor<2x3xf32>) {
+  %e = df.empty : tensor<8xf32>
+  %0 = df.copy (i = 2, j = 3) %a[i, j] into %e[2*i + j] : tensor<2x3xf32> into tensor<8xf32>
+  func.return
+}
+
+// -----
+
+// CHECK: a write into tensor<8xf32> gives that type, got tensor<8xi32>
+func.func @write_type(%a: tensor<6xf32>) {
+  %e = df.empty : tensor<8xf32>
+  %0 = "df.copy"(%a, %e) <{domain = #df.domain(i = 6), map = affine_map<(d0) -> (d0)>, write_map = affine_map<(d0) -> (d0)>}> : (tensor<6xf32>, tensor<8xf32>) -> tensor<8xi32>
+  func.return
+}
+
+// -----
+
+// CHECK: the domain has 6 results and tensor<8xf32> 8 elements
+func.func @write_too_little(%a: tensor<6xf32>) {
+  %0 = df.recurrence (i = 6) none with(%a[i] : tensor<6xf32>)
+    epilogue(%v: f32) { df.yield %v : f32 } -> [i] : tensor<8xf32>
+  func.return
+}
+
+// -----
+
+// CHECK: axis 2 is not a dim of tensor<10x4xf32>
+func.func @gather_axis(%t: tensor<10x4xf32>, %i: tensor<2xi32>) {
+  %g = df.gather (a = 2, b = 4) %t[0, b] axis 2 by %i[a] : tensor<10x4xf32>, tensor<2xi32>
   func.return
 }

@@ -92,3 +92,22 @@ func.func @expressions(%x: tensor<9x9xf32>) -> tensor<4x2xf32> {
   %c = df.copy (a = 4, b = 2) %x[8 - a - a, (1 + 2*a) + b] : tensor<9x9xf32>
   func.return %c : tensor<4x2xf32>
 }
+
+// Writes into a destination, borders, gathers.
+// CHECK-LABEL: func.func @parts
+func.func @parts(%x: tensor<3x4xf32>, %t: tensor<10x4xf32>, %i: tensor<2xi32>) -> (tensor<4x8xf32>, tensor<2x4xf32>) {
+  // CHECK-NEXT: %e = df.empty : tensor<4x8xf32>
+  %e = df.empty : tensor<4x8xf32>
+  // CHECK-NEXT: %a = df.copy (a = 4, b = 3) %x[b, a] into %e[a, b + 5] : tensor<3x4xf32> into tensor<4x8xf32>
+  %a = df.copy (a = 4, b = 3) %x[b, a] into %e[a, b + 5] : tensor<3x4xf32> into tensor<4x8xf32>
+  // CHECK-NEXT: %p = df.copy (a = 5, b = 6) %x[a - 1, b - 1] pad 2.0 : tensor<3x4xf32>
+  %p = df.copy (a = 5, b = 6) %x[a - 1, b - 1] pad 2.0 : tensor<3x4xf32>
+  // CHECK-NEXT: %g = df.gather (a = 2, b = 4) %t[0, b] axis 0 by %i[a] : tensor<10x4xf32>, tensor<2xi32>
+  %g = df.gather (a = 2, b = 4) %t[0, b] axis 0 by %i[a] : tensor<10x4xf32>, tensor<2xi32>
+  // CHECK-NEXT: %y = df.recurrence (a = 4, b = 2, c = 2)
+  // CHECK-NEXT:     none with(%x[b, a] : tensor<3x4xf32>)
+  %y = df.recurrence (a = 4, b = 2, c = 2) none with(%x[b, a] : tensor<3x4xf32>)
+    // CHECK:      -> [a, 2*b + c + 1] into %a : tensor<4x8xf32>
+    epilogue(%v: f32) { df.yield %v : f32 } -> [a, 2*b + c + 1] into %a : tensor<4x8xf32>
+  func.return %y, %g : tensor<4x8xf32>, tensor<2x4xf32>
+}
