@@ -104,6 +104,9 @@ class NodeBuilder:
         x = self.reshape(x, (1,) * (len(shape) - len(nn.shape_of(x))) + nn.shape_of(x))
         return x if nn.shape_of(x) == tuple(shape) else self.emit(nn.ExpandOp(x, shape))
 
+    def flat(self, x: SSAValue) -> SSAValue:
+        return self.reshape(x, (prod(nn.shape_of(x)),))
+
     def slice(self, x: SSAValue, dim: int, start: int, size: int, step: int = 1) -> SSAValue:
         """`size` elements along one dim; nothing where those are all."""
         shape = list(nn.shape_of(x))

@@ -55,7 +55,7 @@ class Known:
         target = node.target
         if self.note_empty(node):
             return True
-        if not isinstance(target, OpOverload) and target is not operator.getitem:
+        if not callable(target) or not (isinstance(target, OpOverload) or target is operator.getitem):
             return False
         if isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
             return False

@@ -8,6 +8,7 @@ kept whole: `decompositions` hands everything else to torch to break down.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, TypeVar
@@ -39,6 +40,7 @@ def rule(*operators: OpOverload) -> Callable[[R], R]:
     return register
 
 
+@cache
 def load_rules() -> dict[OpOverload, Rule]:
     """The whole table: the rules in all modules of `swkpu.frontend.rules`."""
     from swkpu.frontend import rules
@@ -50,6 +52,7 @@ def load_rules() -> dict[OpOverload, Rule]:
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """How operators that have no rule are broken down: as torch does by default, and further."""
+    from swkpu.frontend import indexing_decompositions  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from swkpu.frontend.decompositions import FROM_TORCH, OWN
 
     rules = load_rules()

@@ -61,6 +61,7 @@ PASSES: dict[str, PassFactory] = {
         "convert-nn-to-df",
         "df-fold-copies",
         "df-fuse",
+        "df-split-reductions",
         "df-choose-layout",
         "df-lower-copies",
         "df-choose-mapping",
@@ -152,7 +153,8 @@ def default_pipeline(
     passes += [_make("nn-fold-constants"), _make("nn-narrow-integers")]
     if until == "nn":
         return passes
-    passes += [_make(n) for n in ("convert-nn-to-df", "df-fold-copies", "df-fuse", "df-choose-layout")]
+    passes += [_make(n) for n in ("convert-nn-to-df", "df-fold-copies", "df-fuse")]
+    passes += [_make("df-split-reductions", **machine), _make("df-choose-layout")]
     passes += [_make("df-fold-copies", reads=False), _make("df-lower-copies")]
     passes.append(_make("df-choose-mapping", **machine))
     if until == "df":

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from swkpu.errors import ProgramError
+from swkpu.program.footprint import Footprint
 from swkpu.program.loops import steps as walk
 from swkpu.program.loops import stream_name
 from swkpu.program.model import (
@@ -59,7 +60,7 @@ class Region:
         return low, high
 
     def disjoint(self, other: Region) -> bool:
-        """Do the boxes not meet? Decided per dim where both walk memory in the same way."""
+        """Do the boxes not meet? Decided per dim where both walk memory in the same way, else byte by byte."""
         a, b = self.map, other.map
         if (
             self.tiles.first + self.tiles.count <= other.tiles.first
@@ -67,11 +68,18 @@ class Region:
         ):
             return True
         if a.base != b.base or a.strides != b.strides:
-            return False
+            return not self.footprint.meets(other.footprint)
         return any(
             stride != 0 and (h1 < l2 or h2 < l1)
             for l1, h1, l2, h2, stride in zip(self.low, self.high, other.low, other.high, a.strides)
         )
+
+    @property
+    def footprint(self) -> Footprint:
+        map = self.map
+        start = map.base + sum(lo * s for lo, s in zip(self.low, map.strides))
+        counts = [high - low + 1 for low, high in zip(self.low, self.high)]
+        return Footprint.of(start, map.strides, counts, map.dtype.bytes)
 
 
 @dataclass

@@ -94,7 +94,7 @@ def simulate_energy(program: Program, machine: Machine, timing: Timing) -> Energ
     for stream, unrolled in zip(program.streams, timing.streams, strict=True):
         for index, command in enumerate(stream.commands):
             counts = unrolled.counts[index]
-            energy = dynamic_energy(machine, counts, unrolled.mac_types[index], _is_float(program, command))
+            energy = dynamic_energy(machine, counts, unrolled.mac_types[index], vector_is_float(program, command))
             everything = everything + counts
             dynamic = dynamic + energy
             if command.layer < len(layers):
@@ -164,7 +164,7 @@ def power_trace(program: Program, machine: Machine, timing: Timing, bins: int = 
         for index, command in enumerate(stream.commands):
             if unrolled.instances[index]:
                 counts, mac_type = unrolled.counts[index], unrolled.mac_types[index]
-                pj = dynamic_energy(machine, counts, mac_type, _is_float(program, command)).total
+                pj = dynamic_energy(machine, counts, mac_type, vector_is_float(program, command)).total
                 per_instance[index] = pj / unrolled.instances[index]
         energy += spread(events.arrival, events.end, per_instance[unrolled.command], edges)
     seconds = np.diff(edges) / (machine.profile.mhz * 1e6)
@@ -211,7 +211,7 @@ def _mac_pj(machine: Machine, mac_type: str) -> float:
     return machine.energy.mac_pj[mac_type]
 
 
-def _is_float(program: Program, command: object) -> bool:
+def vector_is_float(program: Program, command: object) -> bool:
     """Whether the lanes of an exec compute on floats: all of its vector work counts as float when any does."""
     if not isinstance(command, Exec):
         return False

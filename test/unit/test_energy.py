@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 from programs import linear_program
 
-from swkpu.sim.energy import COMPONENTS, Breakdown, Energy, check_tdp, power_trace, simulate_energy, spread
+from swkpu.program.model import Combiner, Dataflow, DType, Exec, FabricProgram, MicroOp, MicroOpcode
+from swkpu.sim.energy import (
+    COMPONENTS,
+    Breakdown,
+    Energy,
+    check_tdp,
+    dynamic_energy,
+    power_trace,
+    simulate_energy,
+    spread,
+    vector_is_float,
+)
 from swkpu.sim.timing import Timing, simulate_timing
 from swkpu.sim.unroll import Counts
 from swkpu.target.loader import list_targets, load_target
@@ -106,3 +117,24 @@ def test_spread() -> None:
 def test_sums() -> None:
     assert Counts(macs=1, commands=2) + Counts(macs=3) == Counts(macs=4, commands=2)
     assert (Breakdown(l1=1.0) + Breakdown(l1=2.0, static=1.0)).total == 4.0
+
+
+def test_vector_work_costs_what_it_computes_in() -> None:
+    """Integers at the integer price; any float among the micro-ops makes it the float price."""
+    machine = load_target("kpu-t64")
+    program = linear_program(machine)
+    access = program.fabrics[0].accesses[-1]
+    exec_ = next(c for s in program.streams for c in s.commands if isinstance(c, Exec))
+
+    def lane_pj(*ops: MicroOp) -> float:
+        fabric = FabricProgram(
+            "f", ("m", "n"), 2, 0, (access, access), Combiner.NONE, DType.I32, ops, len(ops), (), (), Dataflow.OS
+        )
+        is_float = vector_is_float(replace(program, fabrics=(fabric,)), replace(exec_, fabric=0))
+        return dynamic_energy(machine, Counts(vector_ops=100), None, is_float).compute
+
+    assert lane_pj(MicroOp(MicroOpcode.ADDI, DType.I32, (0, 0))) == pytest.approx(100 * machine.energy.vector_int_pj)
+    assert lane_pj(MicroOp(MicroOpcode.SITOFP, DType.F32, (0,))) == pytest.approx(100 * machine.energy.vector_float_pj)
+    assert lane_pj(MicroOp(MicroOpcode.CMPF_OLT, DType.I1, (0, 0))) == pytest.approx(
+        100 * machine.energy.vector_float_pj
+    )

@@ -203,3 +203,12 @@ def test_any_row_of_the_table_may_be_read() -> None:
         check_races(replace(program, maps=maps, streams=streams))
     aside = replace(store, dst=block(6, 8, 0))
     check_races(replace(program, maps=maps, streams=(*program.streams, replace(streams[1], commands=(aside, Halt())))))
+
+
+def test_places_along_a_stride_of_0_are_one_place() -> None:
+    program = gathers(TAKE)
+    store = Store(src=block(2, 0, 0), dst=block(0, 0, 2, 0, axes=(1, 2)), box=(1, 4))
+    streams = (Stream(Engine.DMA_OUT, 0, (store, Halt())),)
+    gather = replace(TAKE, src=block(0, 0, 0, 0, axes=(1, 2)), dst=block(4, 0, 0, 0, axes=(1, 2)), box=(1, 4))
+    with pytest.raises(ProgramError, match="race in DRAM"):
+        check_races(replace(gathers(gather), streams=(*gathers(gather).streams, *streams), maps=program.maps))

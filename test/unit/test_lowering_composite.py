@@ -185,3 +185,13 @@ def test_broadcast_heads() -> None:
     """Keys and values of one head, for many queries' heads."""
     inputs = [values(torch.float32, s, i) for i, s in enumerate([(2, 3, 9, 8), (2, 1, 13, 8), (1, 1, 13, 5)])]
     assert_levels(sdpa(0.3, False), *inputs, targets=("kpu-t64",))
+
+
+def test_a_reduction_larger_than_l2() -> None:
+    """Cut into pieces by `df-split-reductions`; 5 MB of f32, and an L2 of 4 MB."""
+    x = values(torch.float32, (2, 650_003))
+    assert_levels(lambda v: nn.MaxOp(v, [1], False), x, targets=("kpu-t64",))
+    assert_levels(lambda v: nn.ArgMinOp(v, 1, False), x, targets=("kpu-t64",))
+    whole = (x[:1] * 100).to(torch.int32)
+    assert_levels(lambda v: nn.SumOp(v, [0, 1], False), whole, targets=("kpu-t64",))
+    assert_levels(lambda v: nn.ProdOp(v, [1], True), whole | 1, targets=("kpu-t64",))

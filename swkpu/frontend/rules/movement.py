@@ -84,25 +84,6 @@ def flip(b: NodeBuilder, x: SSAValue, dims: Sequence[int]) -> SSAValue:
     return b.emit(nn.FlipOp(x, sorted(chosen))) if chosen else x
 
 
-@rule(aten.as_strided.default, aten.as_strided_copy.default)
-def as_strided(
-    b: NodeBuilder, x: SSAValue, size: Sequence[int], stride: Sequence[int], offset: int | None = None
-) -> SSAValue:
-    """nn.reshape where the elements stay in their order, else nn.take of the flat input"""
-    assert b.first is not None
-    memory = torch.full((b.first.untyped_storage().size() // b.first.element_size(),), -1)
-    own = torch.as_strided(memory, b.first.shape, b.first.stride(), b.first.storage_offset())
-    count = own.numel()
-    own.copy_(torch.arange(count).reshape(own.shape))
-    at = b.first.storage_offset() if offset is None else offset
-    places = torch.as_strided(memory, size, stride, at).numpy()
-    if (places < 0).any():
-        raise Unsupported("that reads memory outside its input")
-    if np.array_equal(places.reshape(-1), np.arange(count)):
-        return b.reshape(x, b.shape)
-    return b.emit(nn.TakeOp(b.reshape(x, (count,)), b.constant(places.astype(np.int64)), 0))
-
-
 @rule(
     aten.clone.default,
     aten.contiguous.default,

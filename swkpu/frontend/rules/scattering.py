@@ -36,8 +36,8 @@ def index_put(
 ) -> SSAValue:
     """nn.insert_slice for constant indices in steps; else nn.eq and nn.max find the last source, nn.take fetches it"""
     masks = [v for v in indices if v is not None and nn.type_of(v).element_type == i1]
-    if masks and not accumulate and constant_array(masks[0]) is None:
-        return _where_mask(b, x, indices, values)
+    if masks and constant_array(masks[0]) is None:
+        return _where_mask(b, x, indices, values, accumulate)
     chosen = normal_indices(b, x, indices)
     shape = nn.shape_of(x)
     moved, dim = chosen.gathered(b, x)
@@ -54,21 +54,34 @@ def index_put(
     return b.permute(back, [order.index(d) for d in range(len(order))])
 
 
-def _where_mask(b: NodeBuilder, x: SSAValue, indices: Sequence[SSAValue | None], values: SSAValue) -> SSAValue:
-    """`x[mask] = value` for one value: the same as masked_fill."""
+def _where_mask(
+    b: NodeBuilder, x: SSAValue, indices: Sequence[SSAValue | None], values: SSAValue, accumulate: bool
+) -> SSAValue:
+    """`x[mask] = values`: the n-th place where the mask holds gets the n-th value, or all get the one there is."""
     (at, mask), *more = [(i, v) for i, v in enumerate(indices) if v is not None]
-    if more or prod(nn.shape_of(values)) != 1:
-        raise Unsupported("with a mask that depends on the model's inputs and more than one value")
-    rank = len(nn.shape_of(x))
-    mask = b.reshape(mask, (*nn.shape_of(mask), *(1,) * (rank - at - len(nn.shape_of(mask)))))
-    value = b.reshape(b.cast(values, b.element), ())
-    return b.emit(nn.WhereOp(mask, value, x))
+    if more:
+        raise Unsupported("with a mask that depends on the model's inputs and other indices")
+    rank, places = len(nn.shape_of(x)), nn.shape_of(mask)
+    after = rank - at - len(places)
+    values = b.cast(values, b.element)
+    held = b.reshape(mask, (*places, *(1,) * after))
+    shape = nn.shape_of(values)
+    dim = len(shape) - after - 1
+    if dim >= 0 and shape[dim] == 1:
+        values = b.reshape(values, (*shape[:dim], *(1,) * len(places), *shape[dim + 1 :]))
+    elif dim >= 0:
+        number = b.emit(nn.CumSumOp(b.cast(b.flat(mask), i64), 0))
+        which = b.op(nn.MinimumOp, b.op(nn.MaximumOp, b.op(nn.SubOp, number, 1), 0), shape[dim] - 1)
+        values = b.emit(nn.TakeOp(values, b.reshape(which, places), dim))
+    return b.emit(nn.WhereOp(held, b.op(nn.AddOp, x, values) if accumulate else values, x))
 
 
 def _put(b: NodeBuilder, x: SSAValue, indices: SSAValue, source: SSAValue, dim: int, accumulate: bool) -> SSAValue:
     """Put (add) slice k of `source` at `indices[k]` of dim `dim`."""
     known = constant_array(indices)
-    if known is not None and known.size and (even := evenly_spaced(known)) is not None:
+    if nn.shape_of(indices) == (0,):
+        return x
+    if known is not None and (even := evenly_spaced(known)) is not None:
         if accumulate:
             source = b.op(nn.AddOp, b.slice(x, dim, even[0], known.size, even[1]), source)
         return insert(b, x, source, dim, *even)

@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, both_sides, spread
+from swkpu.frontend.rules.pool_indices import adaptive_windows, indices_of_max, pool_windows
 from swkpu.frontend.table import rule
 
 aten = torch.ops.aten
@@ -28,12 +29,14 @@ def _batched(b: NodeBuilder, x: SSAValue, rank: int) -> SSAValue:
 
 def _max_pool(
     b: NodeBuilder, rank: int, x: SSAValue, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil: bool
-) -> SSAValue:
+) -> tuple[SSAValue, SSAValue | None]:
+    """The pool, and where its elements are if something asks for that."""
     steps = spread(stride if stride else kernel, rank)
     op = _MAX[rank](
         _batched(b, x, rank), spread(kernel, rank), steps, both_sides(padding, rank), spread(dilation, rank), ceil
     )
-    return b.reshape(b.emit(op), b.shape)
+    y = b.reshape(b.emit(op), b.shape)
+    return y, b.reshape(indices_of_max(b, op.input, pool_windows(op)), b.shape) if 1 in b.used else None
 
 
 @rule(aten.max_pool2d.default)
@@ -47,7 +50,7 @@ def max_pool2d(
     ceil_mode: bool = False,
 ) -> SSAValue:
     """nn.max_pool2d"""
-    return _max_pool(b, 2, x, kernel, stride, padding, dilation, ceil_mode)
+    return _max_pool(b, 2, x, kernel, stride, padding, dilation, ceil_mode)[0]
 
 
 @rule(aten.max_pool3d.default)
@@ -61,7 +64,7 @@ def max_pool3d(
     ceil_mode: bool = False,
 ) -> SSAValue:
     """nn.max_pool3d"""
-    return _max_pool(b, 3, x, kernel, stride, padding, dilation, ceil_mode)
+    return _max_pool(b, 3, x, kernel, stride, padding, dilation, ceil_mode)[0]
 
 
 @rule(aten.max_pool2d_with_indices.default)
@@ -73,9 +76,9 @@ def max_pool2d_with_indices(
     padding: Ints = 0,
     dilation: Ints = 1,
     ceil_mode: bool = False,
-) -> tuple[SSAValue, None]:
-    """nn.max_pool2d, where the indices are not used"""
-    return _max_pool(b, 2, x, kernel, stride, padding, dilation, ceil_mode), None
+) -> tuple[SSAValue, SSAValue | None]:
+    """nn.max_pool2d; for the indices nn.take of the windows and nn.argmax"""
+    return _max_pool(b, 2, x, kernel, stride, padding, dilation, ceil_mode)
 
 
 @rule(aten.max_pool3d_with_indices.default)
@@ -87,9 +90,9 @@ def max_pool3d_with_indices(
     padding: Ints = 0,
     dilation: Ints = 1,
     ceil_mode: bool = False,
-) -> tuple[SSAValue, None]:
-    """nn.max_pool3d, where the indices are not used"""
-    return _max_pool(b, 3, x, kernel, stride, padding, dilation, ceil_mode), None
+) -> tuple[SSAValue, SSAValue | None]:
+    """nn.max_pool3d; for the indices nn.take of the windows and nn.argmax"""
+    return _max_pool(b, 3, x, kernel, stride, padding, dilation, ceil_mode)
 
 
 def _avg_pool(
@@ -176,13 +179,21 @@ def adaptive_avg_pool3d(b: NodeBuilder, x: SSAValue, output_size: Ints) -> SSAVa
     return _adaptive(b, 3, x, True)
 
 
+def _adaptive_max(b: NodeBuilder, rank: int, x: SSAValue) -> tuple[SSAValue, SSAValue | None]:
+    y = _adaptive(b, rank, x, False)
+    if 1 not in b.used:
+        return y, None
+    x = _batched(b, x, rank)
+    return y, b.reshape(indices_of_max(b, x, adaptive_windows(nn.shape_of(x)[2:], b.shape[-rank:])), b.shape)
+
+
 @rule(aten.adaptive_max_pool2d.default)
-def adaptive_max_pool2d(b: NodeBuilder, x: SSAValue, output_size: Ints) -> tuple[SSAValue, None]:
-    """nn.max to 1x1; nn.max_pool2d where all windows are alike; else nn.adaptive_max_pool2d. Without the indices"""
-    return _adaptive(b, 2, x, False), None
+def adaptive_max_pool2d(b: NodeBuilder, x: SSAValue, output_size: Ints) -> tuple[SSAValue, SSAValue | None]:
+    """nn.max to 1x1; nn.max_pool2d where all windows are alike; else nn.adaptive_max_pool2d"""
+    return _adaptive_max(b, 2, x)
 
 
 @rule(aten.adaptive_max_pool3d.default)
-def adaptive_max_pool3d(b: NodeBuilder, x: SSAValue, output_size: Ints) -> tuple[SSAValue, None]:
-    """nn.max to 1x1x1; nn.max_pool3d where all windows are alike; else nn.adaptive_max_pool3d. Without the indices"""
-    return _adaptive(b, 3, x, False), None
+def adaptive_max_pool3d(b: NodeBuilder, x: SSAValue, output_size: Ints) -> tuple[SSAValue, SSAValue | None]:
+    """nn.max to 1x1x1; nn.max_pool3d where all windows are alike; else nn.adaptive_max_pool3d"""
+    return _adaptive_max(b, 3, x)

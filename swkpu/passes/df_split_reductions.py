@@ -1,0 +1,135 @@
+"""`df-split-reductions`: a reduction of many elements to few results becomes two, so that tiles can share it.
+
+The longest reduction dim is cut into pieces, which are a parallel dim of the first recurrence; the second combines the
+pieces' results and has the epilogue. There are as many pieces as it takes to occupy the tiles, and to stream the input
+through L2. Contractions are left alone: their other operand makes their work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, prod
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir.affine import AffineMap
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from swkpu.affine import Linear, linear_map, map_of
+from swkpu.dialects import df
+from swkpu.dialects.df import Domain, RecurrenceOp
+from swkpu.dialects.nn import shape_of, type_of
+from swkpu.lowering.structure import affine, dims, region, yield_accumulator
+from swkpu.mapping.problem import may_overrun
+from swkpu.target import Machine, load_target
+from swkpu.types import dtype_of
+
+LEAST_POINTS = 1024
+"""A piece has at least that many points: below, a tile's share is not worth another recurrence."""
+LARGEST_PIECE = 1 / 16
+"""How much of L2 a piece takes at most."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Reduction dim `dim` in `pieces` of `size` points."""
+
+    dim: int
+    pieces: int
+    size: int
+
+
+def split_of(op: RecurrenceOp, machine: Machine) -> Split | None:
+    """How to split a reduction, or None where one recurrence does."""
+    domain = op.domain
+    if op.combiner in ("none", "mac") or domain.parallel == domain.rank:
+        return None
+    dim = max(domain.reduction_dims, key=lambda d: domain.extents[d])
+    extent = domain.extents[dim]
+    results = prod(domain.extents[: domain.parallel])
+    points = op.points // results
+    tiles = sum(g.count for g in machine.tile_groups)
+    shared = min(ceil(tiles / results), points // LEAST_POINTS)
+    bytes_ = points * dtype_of(type_of(op.inputs[0]).element_type).bytes
+    streamed = ceil(bytes_ / (machine.l2.capacity_bytes * LARGEST_PIECE))
+    pieces = min(max(shared, streamed), extent)
+    if pieces < 2:
+        return None
+    size = ceil(extent / pieces)
+    reads = [(linear_map(m), shape_of(v)) for v, m in zip(op.inputs, op.input_maps)]
+    if not may_overrun(reads, domain.extents, dim):
+        # What lies beyond the end is other elements: only whole pieces.
+        size = next(s for s in range(size, extent + 1) if extent % s == 0)
+    return Split(dim, ceil(extent / size), size) if size < extent else None
+
+
+def split(op: RecurrenceOp, how: Split) -> tuple[RecurrenceOp, RecurrenceOp]:
+    """The recurrence as two, not yet inserted."""
+    domain, parallel = op.domain, op.domain.parallel
+    partial = _partial(op, how)
+    name = domain.names[how.dim]
+    outer = Domain((*domain.names[:parallel], name), (*domain.extents[:parallel], how.pieces), parallel)
+    whole = affine(outer.rank, dims(outer.rank))
+    final = RecurrenceOp(
+        outer,
+        op.combiner,
+        [(partial.result, whole)],
+        [(v, _moved(m, outer.rank)) for v, m in zip(op.extras, op.extra_maps)],
+        _moved(op.result_map, outer.rank),
+        op.detach_region(op.epilogue),
+        op.result.type,
+        destination=op.destination,
+    )
+    for new in (partial, final):
+        new.attributes |= op.attributes
+        new.location = op.location
+    final.result.name_hint = op.result.name_hint
+    return partial, final
+
+
+def _partial(op: RecurrenceOp, how: Split) -> RecurrenceOp:
+    """Accumulators of every piece, as they are: the parallel dims, then the pieces."""
+    domain, parallel, dim = op.domain, op.domain.parallel, how.dim
+    names, extents = list(domain.names), list(domain.extents)
+    extents[dim] = how.size
+    names.insert(parallel, f"{names[dim]}_piece")
+    extents.insert(parallel, how.pieces)
+    inner = Domain(tuple(names), tuple(extents), parallel + 1)
+    # A dim keeps its place up to the new one, and comes one later behind it.
+    values = {d: Linear.of(0, {d + (d >= parallel): 1}) for d in range(domain.rank)}
+    values[dim] = values[dim] + Linear.of(0, {parallel: how.size})
+    reads = [
+        (v, map_of(inner.rank, [e.substitute(values) for e in linear_map(m)])) for v, m in zip(op.inputs, op.input_maps)
+    ]
+    shape = (*domain.extents[:parallel], how.pieces)
+    element = op.accumulator_type
+    result = affine(inner.rank, dims(parallel + 1))
+    beyond = [df.NEUTRAL[op.combiner]] * len(reads) if how.pieces * how.size > domain.extents[dim] else op.pad_values
+    body = region([element], yield_accumulator)
+    return RecurrenceOp(inner, op.combiner, reads, [], result, body, TensorType(element, shape), beyond)
+
+
+def _moved(map: AffineMap, rank: int) -> AffineMap:
+    """A map over parallel dims only, among another number of dims."""
+    return AffineMap(rank, 0, map.results)
+
+
+@dataclass(frozen=True)
+class DfSplitReductionsPass(ModulePass):
+    """Cut reductions of many elements to few results in two, so that tiles can share them."""
+
+    name = "df-split-reductions"
+
+    target: str = "kpu-t64"
+    profile: str | None = None
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        machine = load_target(self.target, self.profile)
+        for recurrence in [o for o in op.walk() if isinstance(o, RecurrenceOp)]:
+            current = recurrence
+            while (how := split_of(current, machine)) is not None:
+                partial, final = split(current, how)
+                Rewriter.insert_op([partial, final], InsertPoint.before(current))
+                Rewriter.replace_op(current, [], [final.result])
+                current = partial
