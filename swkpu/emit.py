@@ -102,7 +102,7 @@ class Emitter:
             peak_l1_bytes=info_int(info, "peak_l1_bytes"),
             peak_l2_bytes=info_int(info, "peak_l2_bytes"),
             peak_dram_bytes=info_int(info, "peak_dram_bytes"),
-            output_tree=info_str(info, "nn.output_tree"),
+            signature=info_str(info, "nn.signature"),
         )
         return m.Program(
             target=self.machine.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from swkpu.errors import InputError
 from swkpu.program.container import load, save
 from swkpu.program.model import Program
 from swkpu.report.report import Check, Report
+from swkpu.signature import Signature
 from swkpu.target import Machine, load_target
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -68,27 +69,28 @@ class Executable:
             raise InputError(f"unknown input '{unknown[0]}'; the program's inputs are {', '.join(self.input_names)}")
         return run_program(self.program, self.machine, inputs)
 
-    def __call__(self, *args: Any) -> Any:
+    @property
+    def signature(self) -> Signature | None:
+        """How the model is called; None where the program was not made from a model."""
+        text = self.program.metadata.signature
+        return Signature.from_json(text) if text else None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         import torch
 
         from swkpu.types import to_numpy, to_torch
 
-        flat = _flatten(args)
+        signature = self.signature
+        flat = list(args) if signature is None else signature.tensors(args, kwargs)
         if len(flat) != len(self.program.inputs):
             raise InputError(f"the program takes {len(self.program.inputs)} inputs, got {len(flat)}")
         as_torch = any(isinstance(a, torch.Tensor) for a in flat)
         arrays = [to_numpy(a) if isinstance(a, torch.Tensor) else np.asarray(a) for a in flat]
         outputs = list(self.run(dict(zip(self.input_names, arrays))).values())
-        return self._restore([to_torch(o) for o in outputs] if as_torch else outputs)
-
-    def _restore(self, outputs: Sequence[Any]) -> Any:
-        """Outputs in the model's own structure."""
-        tree = self.program.metadata.output_tree
-        if not tree:
-            return outputs[0] if len(outputs) == 1 else tuple(outputs)
-        from torch.utils._pytree import tree_unflatten, treespec_loads
-
-        return tree_unflatten(list(outputs), treespec_loads(tree))
+        results = [to_torch(o) for o in outputs] if as_torch else outputs
+        if signature is None:
+            return results[0] if len(results) == 1 else tuple(results)
+        return signature.restored(results)
 
     # -- cycles and energy --
 
@@ -123,10 +125,3 @@ class Executable:
         from swkpu.sim.trace import write_trace
 
         write_trace(path, self.program, self.machine, simulate_timing(self.program, self.machine, trace=True))
-
-
-def _flatten(args: Sequence[Any]) -> list[Any]:
-    """Leaves of nested tuples, lists and dicts, in torch's order."""
-    from torch.utils._pytree import tree_leaves
-
-    return [a for a in tree_leaves(list(args)) if a is not None]

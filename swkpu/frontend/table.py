@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch._decomp import get_decompositions
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 
 Rule = Callable[..., Any]
 R = TypeVar("R", bound=Rule)
@@ -38,6 +38,12 @@ def rule(*operators: OpOverload) -> Callable[[R], R]:
         return function
 
     return register
+
+
+def overloads(packet: OpOverloadPacket) -> list[OpOverload]:
+    """All forms of an operator that take tensors or numbers and make a tensor."""
+    found: list[OpOverload] = [getattr(packet, name) for name in packet.overloads()]
+    return [o for o in found if [str(r.type) for r in o._schema.returns] == ["Tensor"] and not o._schema.is_mutable]
 
 
 @cache

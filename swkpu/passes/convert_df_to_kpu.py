@@ -17,6 +17,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.ir.affine import AffineMap
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -323,6 +324,16 @@ class LayerLowering:
         scope.builder.insert(pull)
 
 
+def _loops_over(builder: Builder, extents: Sequence[int], box: Sequence[int]) -> tuple[Builder, list[Linear]]:
+    """Loops that walk a tensor box by box: where the next ops go, and the start of the box there."""
+    at = [Linear(0) for _ in extents]
+    for depth, d in enumerate(d for d, e in enumerate(extents) if box[d] < e):
+        loop = builder.insert(kpu.ForOp(ceil(extents[d] / box[d])))
+        builder = Builder(InsertPoint.at_end(loop.body.block))
+        at[d] = Linear.of(0, {depth: box[d]})
+    return builder, at
+
+
 def _divide(expr: Linear, by: int) -> Linear:
     assert expr.const % by == 0 and all(c % by == 0 for _, c in expr.terms)
     return Linear(expr.const // by, tuple((d, c // by) for d, c in expr.terms))
@@ -356,6 +367,8 @@ class ProgramLowering:
                     self._recurrence(op)
                 case df.CopyOp():
                     self._copy(op)
+                case df.GatherOp():
+                    self._gather(op)
                 case df.EmptyOp():
                     memory = Space.DRAM if self.residency.is_dram(op.result) else Space.L2
                     self._result_buffer(op, memory)
@@ -409,7 +422,7 @@ class ProgramLowering:
         } | {
             k: v
             for k, v in self.module.attributes.items()
-            if k in ("nn.model", "nn.precision", "nn.batch", "nn.output_tree")
+            if k in ("nn.model", "nn.precision", "nn.batch", "nn.signature")
         }
 
     def _result_buffer(self, op: Operation, space: Space) -> SSAValue:
@@ -505,11 +518,7 @@ class ProgramLowering:
         source, target = self.buffers[op.input], self._result_buffer(op, Space.DRAM)
         extents = op.domain.extents
         box = self._slice(op, extents)
-        at = [Linear(0) for _ in extents]
-        for depth, d in enumerate(d for d, e in enumerate(extents) if box[d] < e):
-            loop = builder.insert(kpu.ForOp(ceil(extents[d] / box[d])))
-            builder = Builder(InsertPoint.at_end(loop.body.block))
-            at[d] = Linear.of(0, {depth: box[d]})
+        builder, at = _loops_over(builder, extents, box)
         looped = box != list(extents)
         element = type_of(op.result).element_type
         buffer = builder.insert(kpu.AllocOp(BufferType.of(box, element, Space.L2), 2 if looped else 1)).result
@@ -519,6 +528,47 @@ class ProgramLowering:
         )
         builder.insert(transfer)
         builder.insert(kpu.StoreOp(buffer, row_major(box), target, at, box))
+
+    def _gather(self, op: df.GatherOp) -> None:
+        """One gather into L2, or, where the result is in DRAM, box by box through a double buffer."""
+        extents, axis = op.domain.extents, op.axis.value.data
+        to_dram = self.residency.is_dram(op.result)
+        target = self._result_buffer(op, Space.DRAM if to_dram else Space.L2)
+        at_axis = linear_map(op.map.data)[axis]
+        if at_axis.terms:
+            raise IRError(f"df.gather '{layer_name(op)}': the indexed axis takes a constant, got {op.map.data}")
+        source = self._walked(op.source, op.map.data, extents, axis)
+        indices = self._walked(op.indices, op.index_map.data, extents)
+        body = Block()
+        builder = Builder(InsertPoint.at_end(body))
+        box, at = list(extents), [Linear(0) for _ in extents]
+        buffer = target
+        if to_dram:
+            box = self._slice(op, extents)
+            builder, at = _loops_over(builder, extents, box)
+            alloc = kpu.AllocOp(
+                BufferType.of(box, type_of(op.result).element_type, Space.L2), 2 if box != list(extents) else 1
+            )
+            buffer = builder.insert(alloc).result
+        start = (source, [Linear(at_axis.const), *at])
+        builder.insert(kpu.GatherOp(start, 0, (indices, at), (buffer, row_major(box)), box))
+        if to_dram:
+            builder.insert(kpu.StoreOp(buffer, row_major(box), target, at, box))
+        self._layer(op, body, {"op": StringAttr("gather")})
+
+    def _walked(self, value: SSAValue, map: AffineMap, extents: Sequence[int], axis: int | None = None) -> SSAValue:
+        """A view of a buffer with a dim per dim of the domain, after the indexed axis if there is one."""
+        buffer = self.buffers[value]
+        old, exprs = buffer_type(buffer), linear_map(map)
+        strides = kpu.element_strides(old.extents)
+        offset = sum(e.const * s for i, (e, s) in enumerate(zip(exprs, strides)) if i != axis)
+        walks = [
+            sum(e.coef(d) * s for i, (e, s) in enumerate(zip(exprs, strides)) if i != axis) for d in range(len(extents))
+        ]
+        lead = [] if axis is None else [axis]
+        shape = [*(old.extents[a] for a in lead), *extents]
+        type_ = BufferType.of(shape, old.element, old.memory)
+        return self.builder.insert(kpu.ViewOp(buffer, offset, [*(strides[a] for a in lead), *walks], type_)).result
 
     def _slice(self, op: Operation, extents: Sequence[int]) -> list[int]:
         """The largest box of a result, cut from the outermost dim on, of which L2 has room for two at this step."""

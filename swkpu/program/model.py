@@ -419,7 +419,8 @@ class Metadata:
     peak_l1_bytes: int
     peak_l2_bytes: int
     peak_dram_bytes: int
-    output_tree: str = ""
+    signature: str = ""
+    """How the model is called, as `swkpu.signature` writes it."""
 
 
 @dataclass(frozen=True)

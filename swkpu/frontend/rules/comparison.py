@@ -5,29 +5,23 @@ from __future__ import annotations
 from math import inf
 
 import torch
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, Scalar, Value
-from swkpu.frontend.table import Rule, rule
+from swkpu.frontend.table import Rule, overloads, rule
 from swkpu.types import is_float
 
 aten = torch.ops.aten
 
-_COMPARE: dict[OpOverload, type[nn.CompareOp]] = {
-    aten.eq.Tensor: nn.EqOp,
-    aten.eq.Scalar: nn.EqOp,
-    aten.ne.Tensor: nn.NeOp,
-    aten.ne.Scalar: nn.NeOp,
-    aten.lt.Tensor: nn.LtOp,
-    aten.lt.Scalar: nn.LtOp,
-    aten.le.Tensor: nn.LeOp,
-    aten.le.Scalar: nn.LeOp,
-    aten.gt.Tensor: nn.GtOp,
-    aten.gt.Scalar: nn.GtOp,
-    aten.ge.Tensor: nn.GeOp,
-    aten.ge.Scalar: nn.GeOp,
+_COMPARE: dict[OpOverloadPacket, type[nn.CompareOp]] = {
+    aten.eq: nn.EqOp,
+    aten.ne: nn.NeOp,
+    aten.lt: nn.LtOp,
+    aten.le: nn.LeOp,
+    aten.gt: nn.GtOp,
+    aten.ge: nn.GeOp,
 }
 _LOGICAL: dict[OpOverload, type[nn.BinaryOp]] = {
     aten.logical_and.default: nn.BitwiseAndOp,
@@ -52,8 +46,8 @@ def _logical(op: type[nn.BinaryOp]) -> Rule:
     return import_logical
 
 
-for _overload, _op in _COMPARE.items():
-    rule(_overload)(_compare(_op))
+for _packet, _op in _COMPARE.items():
+    rule(*overloads(_packet))(_compare(_op))
 for _overload, _op in _LOGICAL.items():
     rule(_overload)(_logical(_op))
 
@@ -119,11 +113,10 @@ def _as_result(b: NodeBuilder, *values: Value) -> list[SSAValue]:
 
 @rule(aten.heaviside.default)
 def heaviside(b: NodeBuilder, x: SSAValue, at_zero: SSAValue) -> SSAValue:
-    """nn.gt, nn.cast, nn.eq and nn.where; nn.isnan of floats"""
+    """nn.gt, nn.cast, nn.eq and nn.where"""
     x, at_zero = b.operands(x, at_zero)
     step = b.cast(b.op(nn.GtOp, x, 0), nn.type_of(x).element_type)
-    result = b.op(nn.WhereOp, b.op(nn.EqOp, x, 0), at_zero, step)
-    return b.op(nn.WhereOp, b.op(nn.IsNanOp, x), x, result) if is_float(b.element) else result
+    return b.op(nn.WhereOp, b.op(nn.EqOp, x, 0), at_zero, step)
 
 
 # ---- bounds ----

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, Scalar, Value
 from swkpu.frontend.elements import element_of
-from swkpu.frontend.table import Rule, Unsupported, rule
+from swkpu.frontend.table import Rule, Unsupported, overloads, rule
 from swkpu.types import i1, is_float
 
 aten = torch.ops.aten
@@ -55,35 +55,22 @@ _ROUNDINGS: dict[OpOverload, type[nn.UnaryOp]] = {
     aten.round.default: nn.RoundOp,
     aten.trunc.default: nn.TruncOp,
 }
-_BINARY: dict[OpOverload, type[nn.BinaryOp]] = {
-    aten.div.Tensor: nn.DivOp,
-    aten.div.Scalar: nn.DivOp,
-    aten.maximum.default: nn.MaximumOp,
-    aten.minimum.default: nn.MinimumOp,
-    aten.fmod.Tensor: nn.FmodOp,
-    aten.fmod.Scalar: nn.FmodOp,
-    aten.remainder.Tensor: nn.RemainderOp,
-    aten.remainder.Scalar: nn.RemainderOp,
-    aten.remainder.Scalar_Tensor: nn.RemainderOp,
-    aten.atan2.default: nn.Atan2Op,
-    aten.copysign.Tensor: nn.CopysignOp,
-    aten.copysign.Scalar: nn.CopysignOp,
-    aten.bitwise_and.Tensor: nn.BitwiseAndOp,
-    aten.bitwise_and.Scalar: nn.BitwiseAndOp,
-    aten.bitwise_and.Scalar_Tensor: nn.BitwiseAndOp,
-    aten.bitwise_or.Tensor: nn.BitwiseOrOp,
-    aten.bitwise_or.Scalar: nn.BitwiseOrOp,
-    aten.bitwise_or.Scalar_Tensor: nn.BitwiseOrOp,
-    aten.bitwise_xor.Tensor: nn.BitwiseXorOp,
-    aten.bitwise_xor.Scalar: nn.BitwiseXorOp,
-    aten.bitwise_xor.Scalar_Tensor: nn.BitwiseXorOp,
-    aten.bitwise_left_shift.Tensor: nn.ShiftLeftOp,
-    aten.bitwise_left_shift.Tensor_Scalar: nn.ShiftLeftOp,
-    aten.bitwise_left_shift.Scalar_Tensor: nn.ShiftLeftOp,
-    aten.bitwise_right_shift.Tensor: nn.ShiftRightOp,
-    aten.bitwise_right_shift.Tensor_Scalar: nn.ShiftRightOp,
-    aten.bitwise_right_shift.Scalar_Tensor: nn.ShiftRightOp,
+_BINARY: dict[OpOverloadPacket, type[nn.BinaryOp]] = {
+    aten.maximum: nn.MaximumOp,
+    aten.minimum: nn.MinimumOp,
+    aten.fmod: nn.FmodOp,
+    aten.remainder: nn.RemainderOp,
+    aten.atan2: nn.Atan2Op,
+    aten.copysign: nn.CopysignOp,
+    aten.bitwise_and: nn.BitwiseAndOp,
+    aten.bitwise_or: nn.BitwiseOrOp,
+    aten.bitwise_xor: nn.BitwiseXorOp,
+    aten.bitwise_left_shift: nn.ShiftLeftOp,
+    aten.bitwise_right_shift: nn.ShiftRightOp,
+    aten.__lshift__: nn.ShiftLeftOp,
+    aten.__rshift__: nn.ShiftRightOp,
 }
+"""Operators all of whose forms (a number on either side) mean the same."""
 _ON_TRUTH: dict[type[nn.BinaryOp], type[nn.BinaryOp]] = {
     nn.AddOp: nn.BitwiseOrOp,
     nn.MulOp: nn.BitwiseAndOp,
@@ -122,8 +109,8 @@ for _overload, _op in _UNARY.items():
     rule(_overload)(_unary(_op))
 for _overload, _op in _ROUNDINGS.items():
     rule(_overload)(_rounding(_op))
-for _overload, _op in _BINARY.items():
-    rule(_overload)(_binary(_op))
+for _packet, _op in _BINARY.items():
+    rule(*overloads(_packet))(_binary(_op))
 
 
 def arithmetic(b: NodeBuilder, op: type[nn.BinaryOp], x: Value, y: Value) -> SSAValue:
@@ -168,6 +155,12 @@ def rsub(b: NodeBuilder, x: Value, y: Value, alpha: Scalar = 1) -> SSAValue:
 def mul(b: NodeBuilder, x: Value, y: Value) -> SSAValue:
     """nn.mul; nn.bitwise_and on bool"""
     return arithmetic(b, nn.MulOp, x, y)
+
+
+@rule(aten.div.Tensor, aten.div.Scalar)
+def div(b: NodeBuilder, x: Value, y: Value) -> SSAValue:
+    """nn.div"""
+    return arithmetic(b, nn.DivOp, x, y)
 
 
 @rule(aten.div.Tensor_mode, aten.div.Scalar_mode)
