@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import accuracy, compactness, compile_time, efficiency
+from benchmarks import accuracy, compactness, compile_time, efficiency, zoo
 from benchmarks.measure import MATRIX, Case, Measured
 from benchmarks.metric import Metric
 from swkpu.errors import SwkpuError
@@ -26,6 +26,7 @@ EXAMPLE = """\
 examples:
   python -m benchmarks
   python -m benchmarks accuracy --models resnet18 --targets kpu-t64 --json accuracy.json
+  python -m benchmarks zoo --help
 
 The exit code is 1 where a goal is missed.
 """
@@ -128,4 +129,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["zoo"]:
+        sys.exit(zoo.main(sys.argv[2:]))
     sys.exit(run_tool(arguments(), None, run))

@@ -24,18 +24,33 @@ from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
-from xdsl.dialects.builtin import ModuleOp
 
-from swkpu.errors import ModelError, SwkpuError, UnsupportedOpError
+from swkpu.compiler import compile
+from swkpu.errors import ModelError, ProgramError, SimulationError, SwkpuError, UnsupportedOpError
 from swkpu.frontend import import_model
-from swkpu.interp import run_module
+from swkpu.interp import call_module
 
-Run = Callable[[ModuleOp, Sequence[torch.Tensor]], list[torch.Tensor]]
+Run = Callable[[torch.nn.Module, tuple[torch.Tensor, ...]], Any]
+"""Compiles a model for inputs and runs it on them."""
 
 CAP = 24
 """How many of an operator's samples are tried unless told otherwise, evenly spread over its list."""
+TARGET = "kpu-t64"
 UNSPECIFIED = {"empty", "empty_like", "new_empty", "new_empty_strided", "empty_permuted", "empty_strided"}
 """Operators whose values are whatever memory held: only shape and type are compared."""
+
+
+def on_nn(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> Any:
+    """Import, and interpret the nn ops."""
+    return call_module(import_model(model, inputs, "sample"), *inputs)
+
+
+def on_kpu(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> Any:
+    """Compile in fp32, and simulate."""
+    return compile(model, inputs, target=TARGET, precision="fp32")(*inputs)
+
+
+LEVELS: dict[str, Run] = {"nn": on_nn, "kpu": on_kpu}
 
 
 class Sample(torch.nn.Module):
@@ -146,10 +161,8 @@ def _examine(samples: Sequence[Sample], run: Run, outcome: Outcome) -> None:
     """All samples in one program; where that fails, one by one."""
     try:
         expected = [_eager(sample) for sample in samples]
-        inputs = [x.clone() for sample in samples for x in sample.inputs]
-        model = samples[0] if len(samples) == 1 else Samples(samples)
-        results = iter(run(import_model(model, tuple(inputs), "sample"), inputs))
-        found = [[next(results, None) for _ in values] for values in expected]
+        inputs = tuple(x.clone() for sample in samples for x in sample.inputs)
+        found = [pytree.tree_leaves(result) for result in run(Samples(samples), inputs)]
     except Exception as error:
         if len(samples) == 1:
             is_refusal = isinstance(error, SwkpuError) and not _is_fault(error)
@@ -175,7 +188,8 @@ def _eager(sample: Sample) -> list[Any]:
 
 
 def _is_fault(error: SwkpuError) -> bool:
-    return not isinstance(error, ModelError) or "a fault of swkpu" in str(error)
+    """Whether the error says that swkpu did something wrong, rather than that it cannot do something."""
+    return isinstance(error, ProgramError | SimulationError) or "a fault of swkpu" in str(error)
 
 
 def _first_line(error: Exception) -> str:
@@ -191,27 +205,39 @@ def _reason(error: Exception) -> str:
 
 def difference(found: Sequence[Any], expected: Sequence[Any], values: bool = True) -> str | None:
     """What is wrong about results; None where they are eager's to fp32 accuracy. Integers and shapes are exact."""
-    for index, (a, b) in enumerate(zip(found, expected, strict=True)):
-        if not isinstance(a, torch.Tensor) or not isinstance(b, torch.Tensor):
-            return f"result {index} is {type(a).__name__}, expected {type(b).__name__}"
-        if a.layout != b.layout:
-            return f"result {index} is {a.layout}, expected {b.layout}"
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return f"result {index} is {a.dtype}{list(a.shape)}, expected {b.dtype}{list(b.shape)}"
-        if not values:
-            continue
-        finite = b[b.isfinite()] if b.is_floating_point() else b
-        scale = max(1.0, float(finite.abs().max())) if finite.numel() and b.is_floating_point() else 1.0
-        tolerance = {"rtol": 1e-4, "atol": 1e-5 * scale} if b.is_floating_point() else {"rtol": 0, "atol": 0}
-        try:
-            torch.testing.assert_close(a, b, equal_nan=True, check_stride=False, **tolerance)
-        except AssertionError as error:
-            return f"result {index}: {' '.join(str(error).split())[:200]}"
+    if len(found) != len(expected):
+        return f"{len(found)} results, expected {len(expected)}"
+    for index, (a, b) in enumerate(zip(found, expected)):
+        if not isinstance(b, torch.Tensor):
+            if a != b:
+                return f"result {index} is {a!r}, expected {b!r}"
+        elif not isinstance(a, torch.Tensor):
+            return f"result {index} is {type(a).__name__}, expected a tensor"
+        elif (fault := _tensor_difference(a, b, values)) is not None:
+            return f"result {index}{fault}"
+    return None
+
+
+def _tensor_difference(a: torch.Tensor, b: torch.Tensor, values: bool) -> str | None:
+    if a.layout != b.layout:
+        return f" is {a.layout}, expected {b.layout}"
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return f" is {a.dtype}{list(a.shape)}, expected {b.dtype}{list(b.shape)}"
+    if not values:
+        return None
+    rtol, atol = 0.0, 0.0
+    if b.is_floating_point():
+        finite = b[b.isfinite()]
+        rtol, atol = 1e-4, 1e-5 * max(1.0, float(finite.abs().max()) if finite.numel() else 1.0)
+    try:
+        torch.testing.assert_close(a, b, rtol=rtol, atol=atol, equal_nan=True, check_stride=False)
+    except AssertionError as error:
+        return f": {' '.join(str(error).split())[:200]}"
     return None
 
 
 def conformance(
-    run: Run = run_module, cap: int = CAP, only: Sequence[str] = (), shard: tuple[int, int] = (0, 1)
+    run: Run = on_nn, cap: int = CAP, only: Sequence[str] = (), shard: tuple[int, int] = (0, 1)
 ) -> Iterator[Outcome]:
     """Every operator's outcome, as it is known."""
     for op in entries(only, shard):
@@ -241,13 +267,14 @@ def summary(outcomes: Sequence[Outcome], cap: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.conformance", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="operators whose name contains this")
+    parser.add_argument("--level", choices=LEVELS, default="nn", help="how far samples are compiled (default: nn)")
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every N-th operator, from the I-th on")
     parser.add_argument("--cap", type=int, default=CAP, help=f"samples per operator (default: {CAP})")
     parser.add_argument("--json", metavar="FILE", help="write every outcome as JSON")
     args = parser.parse_args(arguments)
     index, count = map(int, args.shard.split("/"))
     outcomes: list[Outcome] = []
-    for outcome in conformance(run_module, args.cap, args.only, (index, count)):
+    for outcome in conformance(LEVELS[args.level], args.cap, args.only, (index, count)):
         outcomes.append(outcome)
         if sys.stderr.isatty():
             print(f"\r{len(outcomes)} {outcome.name:60}", end="", file=sys.stderr)

@@ -73,7 +73,7 @@ class Executable:
     def signature(self) -> Signature | None:
         """How the model is called; None where the program was not made from a model."""
         text = self.program.metadata.signature
-        return Signature.from_json(text) if text else None
+        return Signature.parse(text) if text else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         import torch

@@ -2,20 +2,22 @@
 
 A program has tensors in, tensors out. A model may take keyword arguments and nested containers, return dicts or
 dataclasses with constants and None among the tensors, and use types that are computed as others (float64 as float32).
-The signature says how to go from one to the other. It is kept as JSON in the module and in the program.
+The signature says how to go from one to the other. In the IR and in a program it is a line of Python:
+
+    (float32, [int64, None], mask=bool) -> {'logits': float32, 'states': (float32, float32)}
 """
 
 from __future__ import annotations
 
+import ast
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-from swkpu.errors import InputError
+from swkpu.errors import InputError, ProgramError
 
 COMPUTED_AS = {"float64": "float32", "uint8": "int32", "int16": "int32", "uint16": "int32"}
 """Types of tensors that the IR has under another type; the caller's values are converted, in and out."""
@@ -34,139 +36,172 @@ class Leaf:
     def is_tensor(self) -> bool:
         return self.type is not None
 
+    def __str__(self) -> str:
+        return self.type or repr(self.value).replace("inf", "1e999")
+
+
+@dataclass(frozen=True)
+class Container:
+    """A tuple, list or dict, or a type that torch's pytree knows by its full name. Dicts, and types whose parts have
+    names, have `keys`; a type's other facts are in `context`, as torch writes them.
+    """
+
+    type: str
+    parts: tuple[Structure, ...]
+    keys: tuple[Any, ...] | None = None
+    context: str | None = None
+
+    def __str__(self) -> str:
+        parts = [str(part) for part in self.parts]
+        if self.type == "list":
+            return f"[{', '.join(parts)}]"
+        if self.type == "tuple":
+            return f"({', '.join(parts)}{',' * (len(parts) == 1)})"
+        if self.type == "dict":
+            return f"{{{', '.join(f'{k!r}: {p}' for k, p in zip(self.keys or (), parts))}}}"
+        if self.keys is not None:
+            return f"{self.type}({', '.join(f'{k}={p}' for k, p in zip(self.keys, parts))})"
+        return f"{self.type}({', '.join([repr(self.context), *parts])})"
+
+
+Structure = Leaf | Container
+
 
 @dataclass(frozen=True)
 class Signature:
-    """Leaves are in torch's order. `structure` and `tree` say the same: the one in plain containers, the other as torch
-    writes it, for containers that only torch knows ("" where it has no written form).
-    """
+    """What a model takes, by position and by name, and what it returns."""
 
-    arguments: tuple[Leaf, ...]
-    keywords: tuple[str, ...]
-    results: tuple[Leaf, ...]
-    structure: Any
-    tree: str = ""
+    arguments: tuple[Structure, ...]
+    keywords: Mapping[str, Structure]
+    result: Structure
 
-    # -- in --
+    def __str__(self) -> str:
+        named = [f"{name}={value}" for name, value in self.keywords.items()]
+        return f"({', '.join([*map(str, self.arguments), *named])}) -> {self.result}"
 
     def tensors(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
-        """The tensors of a call, in the program's order. Raises InputError."""
+        """The tensors of a call, in the program's order and types. Raises InputError."""
         from torch.utils._pytree import tree_leaves
 
-        unknown = [k for k in kwargs if k not in self.keywords]
-        if unknown:
-            accepted = ", ".join(self.keywords) or "none: the model was compiled with positional inputs"
-            raise InputError(f"unknown keyword input '{unknown[0]}'; accepted are {accepted}")
-        missing = [k for k in self.keywords if k not in kwargs]
-        if kwargs and missing:
-            raise InputError(f"missing keyword input '{missing[0]}'")
-        leaves = tree_leaves((tuple(args), {k: kwargs[k] for k in self.keywords if k in kwargs}))
-        if len(leaves) == len(self.arguments):
-            return [self._tensor(leaf, value) for leaf, value in zip(self.arguments, leaves) if _given(leaf, value)]
-        given = [value for value in leaves if value is not None]
-        expected = [leaf for leaf in self.arguments if leaf.is_tensor]
-        if len(given) != len(expected):
-            raise InputError(f"the program takes {len(expected)} inputs, got {len(given)}")
-        return [self._tensor(leaf, value) for leaf, value in zip(expected, given)]
-
-    def _tensor(self, leaf: Leaf, value: Any) -> Any:
-        """A value in the type that the program takes."""
-        return converted(value, COMPUTED_AS[leaf.type]) if leaf.type in COMPUTED_AS else value
-
-    # -- out --
+        for name in kwargs:
+            if name not in self.keywords:
+                accepted = ", ".join(self.keywords) or "none; the model was compiled with inputs by position"
+                raise InputError(f"unknown input '{name}'; accepted by name are {accepted}")
+        ordered = [kwargs[name] for name in self.keywords if name in kwargs]
+        values = tree_leaves((tuple(args), ordered))
+        leaves = [leaf for part in (*self.arguments, *self.keywords.values()) for leaf in leaves_of(part)]
+        if len(values) == len(leaves):
+            return [_taken(leaf, value) for leaf, value in zip(leaves, values) if _is_input(leaf, value)]
+        values = [value for value in values if value is not None]
+        leaves = [leaf for leaf in leaves if leaf.is_tensor]
+        if len(values) != len(leaves):
+            raise InputError(
+                f"the program takes {len(leaves)} inputs, got {len(values)}: its model is called as {self}"
+            )
+        return [_taken(leaf, value) for leaf, value in zip(leaves, values)]
 
     def restored(self, tensors: Sequence[Any]) -> Any:
         """A program's outputs in the model's types and structure."""
         rest = iter(tensors)
-        leaves = [self._result(leaf, next(rest)) if leaf.is_tensor else leaf.value for leaf in self.results]
-        if self.tree:
-            from torch.utils._pytree import tree_unflatten, treespec_loads
-
-            try:
-                return tree_unflatten(leaves, treespec_loads(self.tree))
-            except (KeyError, NotImplementedError, ValueError, ImportError, AttributeError):
-                pass  # a container of a package that is not here
-        return _built(self.structure, leaves)
-
-    def _result(self, leaf: Leaf, value: Any) -> Any:
-        return converted(value, leaf.type) if leaf.type in COMPUTED_AS else value
-
-    # -- as text --
-
-    def to_json(self) -> str:
-        return json.dumps(
-            {
-                "arguments": [_leaf_to_json(leaf) for leaf in self.arguments],
-                "keywords": self.keywords,
-                "results": [_leaf_to_json(leaf) for leaf in self.results],
-                "structure": self.structure,
-                "tree": self.tree,
-            }
+        return _built(
+            self.result, [_given(leaf, next(rest)) if leaf.is_tensor else leaf.value for leaf in leaves_of(self.result)]
         )
 
     @staticmethod
-    def from_json(text: str) -> Signature:
-        data = json.loads(text)
-        return Signature(
-            tuple(map(_leaf_of_json, data["arguments"])),
-            tuple(data["keywords"]),
-            tuple(map(_leaf_of_json, data["results"])),
-            data["structure"],
-            data["tree"],
-        )
+    def parse(text: str) -> Signature:
+        """Raises ProgramError."""
+        taken, arrow, returned = text.partition(" -> ")
+        try:
+            call, result = ast.parse(f"f{taken}", mode="eval").body, ast.parse(returned, mode="eval").body
+            if not arrow or not isinstance(call, ast.Call):
+                raise ValueError("expected (inputs) -> result")
+            return Signature(
+                tuple(map(_parsed, call.args)),
+                {keyword.arg or "": _parsed(keyword.value) for keyword in call.keywords},
+                _parsed(result),
+            )
+        except (SyntaxError, ValueError, RecursionError) as error:
+            raise ProgramError(f"'{text}' is not a model's signature: {error}") from None
 
 
-def _given(leaf: Leaf, value: Any) -> bool:
-    """Whether a leaf of a call is a tensor of the program. Raises InputError for another constant than compiled for."""
-    if leaf.is_tensor:
-        return True
-    if value is not None and value != leaf.value:
-        raise InputError(f"the model was compiled for the constant {leaf.value!r} among its inputs, got {value!r}")
-    return False
+def leaves_of(structure: Structure) -> Iterator[Leaf]:
+    """In torch's order."""
+    if isinstance(structure, Leaf):
+        yield structure
+        return
+    for part in structure.parts:
+        yield from leaves_of(part)
 
 
-def converted(value: Any, type_name: str) -> Any:
-    """A torch tensor or numpy array in another type. Raises InputError for integers that do not fit it."""
+def _is_input(leaf: Leaf, value: Any) -> bool:
+    """Whether the leaf is a tensor. Raises InputError for another constant than the model was compiled for."""
+    if not leaf.is_tensor and value is not None and value != leaf.value:
+        raise InputError(f"the model was compiled for the constant {leaf} among its inputs, got {value!r}")
+    return leaf.is_tensor
+
+
+def _taken(leaf: Leaf, value: Any) -> Any:
+    """An input in the type that the program takes."""
+    return _converted(value, COMPUTED_AS[leaf.type]) if leaf.type in COMPUTED_AS else value
+
+
+def _given(leaf: Leaf, value: Any) -> Any:
+    """An output in the type that the model gives."""
+    return _converted(value, leaf.type) if leaf.type in COMPUTED_AS else value
+
+
+def _converted(value: Any, type_name: str) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
         return value.to(getattr(torch, type_name))
-    array = np.asarray(value)
-    dtype = np.dtype(ml_dtypes.bfloat16 if type_name == "bfloat16" else type_name)
-    return array.astype(dtype, copy=False)
+    return np.asarray(value).astype(type_name, copy=False)
 
 
-def structure_of(spec: Any, first: int = 0) -> Any:
-    """A torch TreeSpec as plain containers of leaf numbers: {"dict": [[key, ...], ...]}, {"tuple": [...]}, 3.
-
-    Containers of other types become a dict where they have names for their parts, else a tuple.
-    """
-    if spec.is_leaf():
-        return first
-    parts: list[Any] = []
-    for child in spec.children():
-        parts.append(structure_of(child, first))
-        first += child.num_leaves
-    if spec.type in (tuple, list):
-        return {spec.type.__name__: parts}
-    names = spec.context
-    if isinstance(names, list | tuple) and len(names) == len(parts) and all(isinstance(n, str | int) for n in names):
-        return {"dict": [list(pair) for pair in zip(names, parts)]}
-    return {"tuple": parts}
+def _built(structure: Structure, leaves: list[Any]) -> Any:
+    """The structure with its leaves replaced; takes them off the list."""
+    if isinstance(structure, Leaf):
+        return leaves.pop(0)
+    parts = [_built(part, leaves) for part in structure.parts]
+    match structure.type:
+        case "tuple":
+            return tuple(parts)
+        case "list":
+            return parts
+        case "dict":
+            return dict(zip(structure.keys or (), parts))
+        case _:
+            return _registered(structure, parts)
 
 
-def _built(structure: Any, leaves: Sequence[Any]) -> Any:
-    if isinstance(structure, int):
-        return leaves[structure]
-    ((kind, parts),) = structure.items()
-    if kind == "dict":
-        return {key: _built(part, leaves) for key, part in parts}
-    return (tuple if kind == "tuple" else list)(_built(part, leaves) for part in parts)
+def _registered(structure: Container, parts: list[Any]) -> Any:
+    """A value of a type that torch's pytree knows; where that type's package is not here, a dict or tuple."""
+    from torch.utils._pytree import tree_structure, tree_unflatten, treespec_dumps, treespec_loads
+
+    version, leaf = json.loads(treespec_dumps(tree_structure(0)))
+    context = structure.context if structure.keys is None else json.dumps(list(structure.keys))
+    node = {"type": structure.type, "context": context, "children_spec": [leaf] * len(parts)}
+    try:
+        return tree_unflatten(parts, treespec_loads(json.dumps([version, node])))
+    except (KeyError, NotImplementedError):
+        return tuple(parts) if structure.keys is None else dict(zip(structure.keys, parts))
 
 
-def _leaf_to_json(leaf: Leaf) -> Any:
-    return {"type": leaf.type} if leaf.is_tensor else {"value": leaf.value}
-
-
-def _leaf_of_json(data: Mapping[str, Any]) -> Leaf:
-    return Leaf(data.get("type"), data.get("value"))
+def _parsed(node: ast.expr) -> Structure:
+    match node:
+        case ast.Name(id=name):
+            return Leaf(name)
+        case ast.Tuple(elts=parts):
+            return Container("tuple", tuple(map(_parsed, parts)))
+        case ast.List(elts=parts):
+            return Container("list", tuple(map(_parsed, parts)))
+        case ast.Dict(keys=keys, values=parts):
+            names = tuple(ast.literal_eval(key) for key in keys if key is not None)
+            return Container("dict", tuple(map(_parsed, parts)), names)
+        case ast.Call(func=func, args=[ast.Constant(value=str() | None as context), *parts], keywords=[]):
+            return Container(ast.unparse(func), tuple(map(_parsed, parts)), None, context)
+        case ast.Call(func=func, args=[], keywords=named):
+            parts = tuple(_parsed(keyword.value) for keyword in named)
+            return Container(ast.unparse(func), parts, tuple(keyword.arg for keyword in named))
+        case _:
+            return Leaf(None, ast.literal_eval(node))

@@ -179,8 +179,8 @@ def result_dims(map: AffineMap) -> tuple[int, ...] | None:
 @dataclass(frozen=True)
 class Write:
     """A write map taken apart. `dims` are all parallel dims in the order of the result's axes; dim `dims[i]` moves
-    along axis `axes[i]` in steps of `steps[i]` (an axis that several dims share has the longest step first; a dim of one
-    point that is on no axis has axis -1); `offsets` has the first coordinate on every axis.
+    along axis `axes[i]` in steps of `steps[i]` (an axis that several dims share has the longest step first; a dim of
+    one point that is on no axis has axis -1); `offsets` has the first coordinate on every axis.
     """
 
     dims: tuple[int, ...]

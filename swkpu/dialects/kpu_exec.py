@@ -142,7 +142,7 @@ class FabricOp(IRDLOperation):
         rows = dims()
         parser.parse_keyword("cols")
         cols = dims()
-        dataflow = Dataflow[parser.parse_keyword_in(("os", "ws", "is")).upper()]
+        dataflow = Dataflow[parser.parse_keyword_in(("os", "ws", "is", "vector")).upper()]
         return FabricOp(name, domain, combiner, accumulator, maps, rows, cols, dataflow, region)
 
     def print(self, printer: Printer) -> None:

@@ -155,7 +155,7 @@ def _parse_part(parser: AttrParser) -> Part:
         while parser.parse_optional_punctuation(",") is not None:
             pos = parser.pos
             key = parser.parse_identifier()
-            if key in ("os", "ws", "is"):
+            if key in ("os", "ws", "is", "vector"):
                 fields["dataflow"] = Dataflow[key.upper()]
                 continue
             parser.parse_punctuation("=")

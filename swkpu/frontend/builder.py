@@ -62,9 +62,10 @@ class NodeBuilder:
             raise Unsupported("with complex numbers")
         return self.emit(constant(np.full(shape, value, dtype=numpy_dtype(dtype_of(element)))))
 
-    def iota(self, count: int, element: Attribute = i64) -> SSAValue:
-        """The constant 0, 1, ..., count - 1."""
-        return self.emit(constant(np.arange(count).astype(numpy_dtype(dtype_of(element)))))
+    def iota(self, count: int, element: Attribute = i64, dim: int = 0, rank: int = 1) -> SSAValue:
+        """The constant 0, 1, ..., count - 1 along a dim of a tensor whose other dims are 1."""
+        values = np.arange(count).astype(numpy_dtype(dtype_of(element)))
+        return self.emit(constant(values.reshape([count if d == dim else 1 for d in range(rank)])))
 
     def cast(self, x: SSAValue, element: Attribute) -> SSAValue:
         return x if nn.type_of(x).element_type == element else self.emit(nn.CastOp(x, element))

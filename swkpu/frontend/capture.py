@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -17,7 +17,9 @@ from swkpu.errors import ModelError
 from swkpu.frontend.names import user_frame_of
 
 
-def capture(model: nn.Module, example_inputs: tuple[Any, ...]) -> ExportedProgram:
+def capture(
+    model: nn.Module, example_inputs: tuple[Any, ...], example_kwargs: Mapping[str, Any] | None = None
+) -> ExportedProgram:
     """The model's graph for inputs of the example's shapes and types.
 
     A model in train mode is put in eval mode, with a warning. Raises ModelError when torch cannot capture it.
@@ -30,9 +32,9 @@ def capture(model: nn.Module, example_inputs: tuple[Any, ...]) -> ExportedProgra
         model.eval()
     try:
         with torch.no_grad(), quiet():
-            return torch.export.export(model, inputs, strict=False)
+            return torch.export.export(model, inputs, dict(example_kwargs or {}), strict=False)
     except Exception as error:  # whatever the model's own code or torch raises
-        raise ModelError(_explain(model, inputs, error)) from error
+        raise ModelError(_explain(model, describe(inputs, example_kwargs), error)) from error
 
 
 @contextmanager
@@ -48,7 +50,7 @@ def quiet() -> Generator[None]:
         logging.disable(before)
 
 
-def _explain(model: nn.Module, inputs: tuple[Any, ...], error: Exception) -> str:
+def _explain(model: nn.Module, inputs: str, error: Exception) -> str:
     file, line = user_frame_of(error)
     where = f" at {file}:{line}" if line else ""
     reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
@@ -59,7 +61,7 @@ def _explain(model: nn.Module, inputs: tuple[Any, ...], error: Exception) -> str
             "A KPU program does the same work for every input; use torch.where, or split the model there."
         )
     return (
-        f"torch.export could not capture {name} for inputs {describe(inputs)}{where}: "
+        f"torch.export could not capture {name} for inputs {inputs}{where}: "
         f"{type(error).__name__}: {reason}\n"
         "Check that the model runs on such inputs; code that leaves torch (numpy, item) cannot be captured."
     )
@@ -73,10 +75,15 @@ def is_data_dependent(error: Exception) -> bool:
     return isinstance(error, GuardOnDataDependentSymNode | DataDependentOutputException | DynamicOutputShapeException)
 
 
-def describe(inputs: tuple[Any, ...]) -> str:
-    """Types and shapes: "(float32[1, 3, 224, 224])"."""
-    parts = [
-        f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
-        for x in inputs
-    ]
-    return f"({', '.join(parts)})"
+def describe(inputs: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> str:
+    """Types and shapes: "(float32[1, 3, 224, 224], mask = bool[1, 64])"."""
+    named = [f"{name} = {_describe(value)}" for name, value in (kwargs or {}).items()]
+    return f"({', '.join([*map(_describe, inputs), *named])})"
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_describe, cast('Sequence[Any]', value)))})"
+    return type(value).__name__

@@ -14,11 +14,10 @@ aten = torch.ops.aten
 F = TypeVar("F", bound=Callable[..., Any])
 
 FROM_TORCH: tuple[OpOverload, ...] = (
+    aten._batch_norm_with_update_functional.default,
     aten.addmv.default,
     aten.dist.default,
-    aten.frexp.Tensor,
     aten.grid_sampler_2d.default,
-    aten.special_spherical_bessel_j0.default,
 )
 """Operators of core ATen that torch can break down too."""
 OWN: dict[OpOverload, Callable[..., Any]] = {}
@@ -42,7 +41,14 @@ def addbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: float = 1, alpha: fl
 
 @decomposition(aten._cdist_forward.default)
 def cdist(x: Tensor, y: Tensor, order: float, compute_mode: int | None) -> Tensor:
-    return torch.linalg.vector_norm(x.unsqueeze(-2) - y.unsqueeze(-3), order, -1)
+    distance = x.unsqueeze(-2) - y.unsqueeze(-3)
+    return torch.linalg.vector_norm(distance, order, -1) if x.shape[-1] else distance.sum(-1)
+
+
+@decomposition(aten._pdist_forward.default)
+def pdist(x: Tensor, order: float = 2.0) -> Tensor:
+    first, second = torch.triu_indices(x.shape[0], x.shape[0], 1)
+    return torch.linalg.vector_norm(x[first] - x[second], order, -1) if x.shape[-1] else x.new_zeros(first.shape)
 
 
 @decomposition(aten._trilinear.default)
@@ -72,3 +78,32 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     x, mask = torch.broadcast_tensors(x, mask)
     place = mask.flatten().to(torch.int64).cumsum(0).sub(1).clamp_min(0).reshape(x.shape)
     return torch.where(mask, source.flatten()[place], x)
+
+
+@decomposition(aten.angle.default)
+def angle(x: Tensor) -> Tensor:
+    """Of real numbers."""
+    return torch.where(x.isnan(), x, torch.where(x < 0, torch.pi, 0.0))
+
+
+@decomposition(aten.frexp.Tensor)
+def frexp(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mantissa in [1/2, 1) and exponent. The logarithm may be off by one next to powers of two."""
+    is_plain = torch.isfinite(x) & (x != 0)
+    exponent = torch.where(is_plain, torch.floor(torch.log2(x.abs())) + 1, 0.0)
+    mantissa = x * torch.exp2(-exponent)
+    up, down = is_plain & (mantissa.abs() >= 1), is_plain & (mantissa.abs() < 0.5)
+    mantissa = torch.where(up, mantissa * 0.5, torch.where(down, mantissa * 2, mantissa))
+    exponent = torch.where(up, exponent + 1, torch.where(down, exponent - 1, exponent))
+    return mantissa, exponent.to(torch.int32)
+
+
+@decomposition(aten.histc.default)
+def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements are in each of some equal intervals; the last one is closed."""
+    x = x.flatten()
+    low, high = (x.min(), x.max()) if min == max else (torch.full_like(x[0], min), torch.full_like(x[0], max))
+    low, high = torch.where(low == high, low - 1, low), torch.where(low == high, high + 1, high)
+    place = torch.floor((x - low) / (high - low) * bins).clamp(max=bins - 1)
+    place = torch.where((x >= low) & (x <= high), place, -1.0)
+    return (place.unsqueeze(0) == torch.arange(bins, device=x.device).unsqueeze(1)).to(x.dtype).sum(1)

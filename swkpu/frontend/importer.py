@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn as torch_nn
-from torch._ops import HigherOrderOperator, OpOverload
+from torch._ops import OpOverload
 from torch.export import ExportedProgram
-from torch.export.graph_signature import (
-    ConstantArgument,
-    ExportGraphSignature,
-    InputKind,
-    OutputKind,
-    TensorArgument,
-)
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import Node
-from torch.utils import _pytree as pytree
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
     ArrayAttr,
     IntegerAttr,
     ModuleOp,
     StringAttr,
-    UnrealizedConversionCastOp,
     f32,
     i64,
 )
@@ -37,41 +30,43 @@ from xdsl.rewriter import InsertPoint
 
 from swkpu.dialects.nn import ConstantOp, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
-from swkpu.errors import ModelError, UnsupportedOpError
+from swkpu.errors import ModelError
 from swkpu.frontend.builder import NodeBuilder
 from swkpu.frontend.capture import capture, is_data_dependent, quiet
-from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short
+from swkpu.frontend.checks import BY_VALUE, check_outputs, check_static, values_of
+from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short, within_range
 from swkpu.frontend.known import Known
+from swkpu.frontend.missing import Missing, stand_in
 from swkpu.frontend.names import Source, sources, ssa_hint
+from swkpu.frontend.signature import signature_of
 from swkpu.frontend.table import Rule, Unsupported, decompositions, load_rules
 from swkpu.interp.constants import constant
-from swkpu.types import tensor_type, to_numpy
+from swkpu.types import dtype_of, tensor_type, to_numpy, torch_dtype
 
 INPUT_NAMES = "nn.input_names"
-OUTPUT_TREE = "nn.output_tree"
+SIGNATURE = "nn.signature"
 MODEL = "nn.model"
 BATCH = "nn.batch"
-_BY_VALUE = "a size or number in the model depends on the values of its inputs"
-_CONTROL_FLOW = ("cond", "while_loop", "scan", "map_impl", "associative_scan")
 
 
-def import_model(model: torch_nn.Module, example_inputs: tuple[Any, ...], name: str) -> ModuleOp:
+def import_model(
+    model: torch_nn.Module, example_inputs: tuple[Any, ...], name: str, example_kwargs: Mapping[str, Any] | None = None
+) -> ModuleOp:
     """Capture and import. Raises ModelError."""
-    return import_program(capture(model, example_inputs), name)
+    return import_program(capture(model, example_inputs, example_kwargs), name)
 
 
 def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
     """`builtin.module @name { func.func @main(inputs) -> outputs }` of nn ops.
 
-    The module's `nn.model` and `nn.batch` are for reports; `nn.input_names` lists the inputs; `nn.output_tree` is the
-    structure of the results, as `torch.utils._pytree.treespec_dumps` writes it (absent where it cannot). Parameters
-    and buffers become constants named by their state_dict keys. Raises UnsupportedOpError, which lists all that is
-    unsupported, or ModelError.
+    The module's `nn.model` and `nn.batch` are for reports; `nn.input_names` lists the inputs; `nn.signature` says how
+    the model itself is called (see swkpu.signature). Parameters and buffers become constants named by their state_dict
+    keys. Raises UnsupportedOpError, which lists all that is unsupported, or ModelError.
     """
-    _check_static(ep)
+    check_static(ep)
     ep = _decomposed(ep)
-    _check_static(ep)
-    _check_outputs(ep.graph_signature)
+    check_static(ep)
+    check_outputs(ep.graph_signature)
     return _Import(ep, name).run()
 
 
@@ -79,79 +74,29 @@ def _decomposed(ep: ExportedProgram) -> ExportedProgram:
     """The program in terms of operators with rules, as far as torch can break down the others. Raises ModelError."""
     table = decompositions()
     try:
-        with torch.no_grad(), quiet():
+        with torch.no_grad(), quiet(), _without_gradients(ep):
             return ep.run_decompositions(table)  # pyright: ignore[reportArgumentType]
     except Exception as error:  # whatever torch's decompositions raise
         reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
-        why = f"{_BY_VALUE}: {reason}" if is_data_dependent(error) else f"{type(error).__name__}: {reason}"
+        why = f"{BY_VALUE}: {reason}" if is_data_dependent(error) else f"{type(error).__name__}: {reason}"
         raise ModelError(f"torch cannot break down the operators of the model: {why}") from error
 
 
-def _check_static(ep: ExportedProgram) -> None:
-    """Raise ModelError for symbolic shapes and for control flow kept in the graph."""
-    for node, source in sources(ep.graph).items():
-        if isinstance(node.target, HigherOrderOperator) and node.target.name() in _CONTROL_FLOW:
-            raise ModelError(
-                f"the model has control flow that depends on tensor values: torch.{node.target.name()} at {source}. "
-                "A KPU program does the same work for every input; use torch.where, or split the model there."
-            )
-    for node in ep.graph.nodes:
-        symbols = [
-            d
-            for v in _values(node.meta.get("val"))
-            for d in _dims(v)
-            if isinstance(d, torch.SymInt | torch.SymFloat | torch.SymBool)
-        ]
-        if not symbols:
-            continue
-        if node.op == "placeholder":
-            shape = tuple(str(d) for d in _dims(node.meta["val"]))
-            raise ModelError(
-                f'input "{node.name}" has the dynamic shape ({", ".join(shape)}); swkpu compiles for static shapes: '
-                "export without dynamic_shapes, once per shape"
-            )
-        where = sources(ep.graph).get(node, node.name)
-        raise ModelError(
-            f"{_BY_VALUE}: {node.target} at {where}. "
-            "A KPU program has static shapes and does the same work for every input."
-        )
-
-
-def _values(meta: Any) -> Iterator[Any]:
-    if isinstance(meta, list | tuple):
-        yield from meta
-    elif meta is not None:
-        yield meta
-
-
-def _dims(value: Any) -> tuple[Any, ...]:
-    return tuple(value.shape) if isinstance(value, torch.Tensor) else (value,)
-
-
-def _check_outputs(signature: ExportGraphSignature) -> None:
-    """Raise ModelError where the program would have to keep state or return something other than tensors."""
-    for index, spec in enumerate(signature.output_specs):
-        if spec.kind == OutputKind.BUFFER_MUTATION:
-            raise ModelError(
-                f'the model changes its buffer "{spec.target}" as it runs; swkpu compiles inference without state: '
-                "put the model in eval mode before exporting it, or return the new value"
-            )
-        if spec.kind == OutputKind.USER_INPUT_MUTATION:
-            warnings.warn(
-                f'the model changes its input "{spec.target}" in place; the compiled program will not', stacklevel=4
-            )
-        elif not isinstance(spec.arg, TensorArgument):
-            value = f" ({spec.arg.value})" if isinstance(spec.arg, ConstantArgument) else ""
-            raise ModelError(f"output {index} of the model is not a tensor{value}; return tensors only")
-
-
-@dataclass
-class _Missing:
-    """Calls of one operator that could not be imported."""
-
-    reason: str
-    first: Source
-    calls: int = 1
+@contextmanager
+def _without_gradients(ep: ExportedProgram) -> Generator[None]:
+    """The program with `torch.enable_grad()` inside the model switched off: torch would look for a backward graph."""
+    enabling = [
+        node
+        for node in ep.graph.nodes
+        if node.target is torch.ops.higher_order.wrap_with_set_grad_enabled and node.args[0] is True
+    ]
+    for node in enabling:
+        node.args = (False, *node.args[1:])
+    try:
+        yield
+    finally:
+        for node in enabling:
+            node.args = (True, *node.args[1:])
 
 
 @dataclass
@@ -167,7 +112,9 @@ class _Import:
     """Parameters, buffers and constants, with their names. Their ops are made at first use."""
     known: Known = field(default_factory=Known)
     """Values that depend on no input and no parameter (position and mask arithmetic)."""
-    missing: dict[str, _Missing] = field(default_factory=dict)
+    missing: Missing = field(default_factory=Missing)
+    double: list[str] = field(default_factory=list)
+    """Inputs, weights and calls of type float64."""
 
     def run(self) -> ModuleOp:
         self.sources = sources(self.ep.graph)
@@ -177,17 +124,17 @@ class _Import:
         for node in self.ep.graph.nodes:
             if node.op == "call_function" and not self.known.evaluate(node):
                 self.values[node] = self.import_call(node, rules)
-        self.raise_missing()
+        self.missing.report()
         outputs = self.outputs()
+        self.warn_of_double()
         self.builder.insert(ReturnOp(*outputs))
         types = ([a.type for a in self.block.args], [v.type for v in outputs])
         attributes: dict[str, Attribute] = {
             INPUT_NAMES: ArrayAttr([StringAttr(n) for n in names]),
             MODEL: StringAttr(self.name),
             BATCH: IntegerAttr(self.batch(), i64),
+            SIGNATURE: StringAttr(str(signature_of(self.ep))),
         }
-        if (tree := _output_tree(self.ep)) is not None:
-            attributes[OUTPUT_TREE] = StringAttr(tree)
         module = ModuleOp([FuncOp("main", types, Region(self.block))], attributes, StringAttr(self.name))
         module.verify()
         return module
@@ -229,9 +176,19 @@ class _Import:
             raise ModelError(f'input "{node.name}" is sparse; swkpu takes dense tensors')
         if fake.dtype not in ELEMENTS:
             raise ModelError(f'input "{node.name}" is {short(fake.dtype)}; accepted are {accepted()}')
+        self.note_double(node.name, fake.dtype)
         argument = self.block.insert_arg(tensor_type(tuple(fake.shape), ELEMENTS[fake.dtype]), len(self.block.args))
         argument.name_hint = ssa_hint(node.name, "input")
         return argument
+
+    def note_double(self, name: str, dtype: torch.dtype) -> None:
+        if dtype == torch.float64 and name not in self.double:
+            self.double.append(name)
+
+    def warn_of_double(self) -> None:
+        if self.double:
+            more = f" and {len(self.double) - 3} more" if len(self.double) > 3 else ""
+            warnings.warn(f"float64 is computed as float32: {', '.join(self.double[:3])}{more}", stacklevel=4)
 
     def tensor(self, key: str, kind: InputKind) -> torch.Tensor:
         tensor = self.ep.state_dict.get(key) if kind != InputKind.CONSTANT_TENSOR else None
@@ -245,14 +202,13 @@ class _Import:
     def constant(self, node: Node, b: NodeBuilder) -> SSAValue:
         """A weight or known value, emitted where it is first used."""
         key, tensor = self.weights.get(node) or (None, self.known.values[node])
-        tensor = tensor.float() if tensor.dtype == torch.float64 else tensor
-        element_of(tensor.dtype)  # raises for what has no storage type
-        array = to_numpy(tensor.cpu()).copy()  # a later change of the model must not reach the IR
+        element = element_of(tensor.dtype)
+        array = to_numpy(tensor.cpu().to(torch_dtype(dtype_of(element))))
+        array = array.copy()  # a later change of the model must not reach the IR
         if key is None:
             return b.emit(constant(array))
-        value = b.emit(
-            ConstantOp(WeightAttr.from_array(array, key), tensor_type(array.shape, element_of(tensor.dtype)))
-        )
+        self.note_double(key, tensor.dtype)
+        value = b.emit(ConstantOp(WeightAttr.from_array(array, key), tensor_type(array.shape, element)))
         value.name_hint = ssa_hint(key, "weight")
         return value
 
@@ -271,7 +227,7 @@ class _Import:
             return self.skip(node, str(reason))
 
     def node_builder(self, node: Node) -> NodeBuilder:
-        fakes = [fake for fake in _values(node.meta.get("val")) if isinstance(fake, torch.Tensor)]
+        fakes = [fake for fake in values_of(node.meta.get("val")) if isinstance(fake, torch.Tensor)]
         if any(fake.layout != torch.strided for fake in fakes):
             raise Unsupported("on sparse tensors")
         fake = next(iter(fakes), None)
@@ -319,44 +275,23 @@ class _Import:
                 f"a fault of swkpu: the import rule of {node.target} made {type_of(value)}, "
                 f"torch has {list(fake.shape)}"
             )
-        return b.cast(value, element_of(fake.dtype))
+        self.note_double(self.sources[node].name, fake.dtype)
+        return within_range(b, b.cast(value, element_of(fake.dtype)), fake.dtype)
 
     # ---- what is unsupported ----
 
     def skip(self, node: Node, reason: str, result: Node | None = None) -> Any:
         """Note an unsupported call and go on with a stand-in for its result, so that all are found at once."""
-        name = str(node.target)
-        if name in self.missing:
-            self.missing[name].calls += 1
-        else:
-            self.missing[name] = _Missing(reason, self.sources[node])
-        meta = (result or node).meta.get("val")
-        fakes = [self.stand_in(fake) for fake in _values(meta)]
-        return tuple(fakes) if isinstance(meta, list | tuple) else (fakes[0] if fakes else None)
-
-    def stand_in(self, fake: Any) -> SSAValue | None:
-        if not isinstance(fake, torch.Tensor):
-            return None
-        type_ = tensor_type(tuple(fake.shape), ELEMENTS.get(fake.dtype, f32))
-        op = self.builder.insert(UnrealizedConversionCastOp.get([], [type_]))
-        return op.results[0]
-
-    def raise_missing(self) -> None:
-        if not self.missing:
-            return
-        lines = [
-            f"  {name}{f' ({m.reason})' if m.reason else ''}: {m.calls} call{'s' * (m.calls > 1)}, first at {m.first}"
-            for name, m in sorted(self.missing.items())
-        ]
-        lines.append("`swkpu ops` lists what is supported.")
-        raise UnsupportedOpError(sorted(self.missing), "\n".join(lines))
+        self.missing.note(node, self.sources[node], reason)
+        return stand_in(self.builder, (result or node).meta.get("val"))
 
     # ---- outputs ----
 
     def outputs(self) -> list[SSAValue]:
+        """The tensors that the model returns; the signature has the constants."""
         by_name = {node.name: node for node in self.ep.graph.nodes}
         specs = [s for s in self.ep.graph_signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
-        nodes = [by_name[spec.arg.name] for spec in specs]
+        nodes = [by_name[spec.arg.name] for spec in specs if not isinstance(spec.arg, ConstantArgument)]
         result = NodeBuilder(self.builder, Source("output", "output", "", 0), (), f32)
         for index, node in enumerate(nodes):
             if node in self.known and node.meta["val"].dtype not in ELEMENTS:
@@ -364,11 +299,3 @@ class _Import:
                     f"output {index} of the model is {short(node.meta['val'].dtype)}; accepted are {accepted()}"
                 )
         return [self.resolve(node, result) for node in nodes]
-
-
-def _output_tree(ep: ExportedProgram) -> str | None:
-    spec = ep.call_spec.out_spec
-    try:
-        return None if spec is None else pytree.treespec_dumps(spec)
-    except Exception:  # user-defined containers without a serialised form
-        return None

@@ -74,6 +74,11 @@ def sources(graph: Graph) -> dict[Node, Source]:
     return out
 
 
+def source_of(graph: Graph, node: Node) -> Source | str:
+    """The source of one node, for messages."""
+    return sources(graph).get(node, node.name)
+
+
 def module_stack(node: Node) -> list[tuple[str, str]]:
     """(key, qualified path) from the root inwards. The key tells calls of one module apart."""
     stack: dict[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}

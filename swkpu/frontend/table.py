@@ -43,7 +43,12 @@ def rule(*operators: OpOverload) -> Callable[[R], R]:
 def overloads(packet: OpOverloadPacket) -> list[OpOverload]:
     """All forms of an operator that take tensors or numbers and make a tensor."""
     found: list[OpOverload] = [getattr(packet, name) for name in packet.overloads()]
-    return [o for o in found if [str(r.type) for r in o._schema.returns] == ["Tensor"] and not o._schema.is_mutable]
+    schemas = [operator._schema for operator in found]  # pyright: ignore[reportPrivateUsage]
+    return [
+        operator
+        for operator, schema in zip(found, schemas)
+        if [str(result.type) for result in schema.returns] == ["Tensor"] and not schema.is_mutable
+    ]
 
 
 @cache
@@ -58,7 +63,7 @@ def load_rules() -> dict[OpOverload, Rule]:
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """How operators that have no rule are broken down: as torch does by default, and further."""
-    from swkpu.frontend import indexing_decompositions  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    from swkpu.frontend import indexing_decompositions, special_functions  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from swkpu.frontend.decompositions import FROM_TORCH, OWN
 
     rules = load_rules()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.interpreter import Interpreter
 from xdsl.interpreters.func import FuncFunctions
@@ -49,6 +49,17 @@ def run_module(module: ModuleOp, inputs: Sequence[torch.Tensor], function: str =
             return list(interpreter_of(module).call_op(entry, tuple(inputs)))
     except InterpretationError as error:
         raise IRError(f"cannot run @{function}: {error}") from None
+
+
+def call_module(module: ModuleOp, *args: object, **kwargs: object) -> Any:
+    """Call an imported module as its model is called, and get what the model returns. Raises as `run_module`."""
+    from swkpu.signature import Signature
+
+    text = module.attributes.get("nn.signature")
+    if not isinstance(text, StringAttr):
+        raise IRError("the module does not say how its model is called; it was not imported from a model")
+    signature = Signature.parse(text.data)
+    return signature.restored(run_module(module, signature.tensors(args, kwargs)))
 
 
 def check_inputs(entry: FuncOp, inputs: Sequence[torch.Tensor]) -> None:

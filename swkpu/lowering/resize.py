@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from xdsl.dialects.builtin import TensorType, f32
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineExpr
@@ -58,6 +57,8 @@ def _along(value: SSAValue, axis: int, matrix: Matrix) -> list[Operation]:
 
 def weights_of(mode: str, size: int, out: int, align_corners: bool, scale: float | None) -> Matrix:
     """What each of `size` elements contributes to each of `out`: torch's own kernel applied to the identity."""
+    import torch
+
     identity = torch.eye(size)
     if mode == "linear":
         result = torch.ops.aten.upsample_linear1d(identity[None], [out], align_corners, scale)[0]
@@ -69,6 +70,8 @@ def weights_of(mode: str, size: int, out: int, align_corners: bool, scale: float
 
 def chosen(mode: str, size: int, out: int, scale: float | None) -> Matrix:
     """The index of the element that each of `out` takes: torch's own kernel applied to the indices."""
+    import torch
+
     indices = torch.arange(size, dtype=torch.float32)[None, None]
     kernel = torch.ops.aten.upsample_nearest1d if mode == "nearest" else torch.ops.aten._upsample_nearest_exact1d
     return kernel(indices, [out], scale)[0, 0].numpy().astype(np.int32)

@@ -33,7 +33,7 @@ class Mapper:
 
     def choose(self, problem: Problem) -> Choice | None:
         """The best mapping of a recurrence, or None where none fits the memories."""
-        precision = _precision(problem)
+        precision = _precision(problem, self.machine)
         groups = _groups(problem, self.machine, precision)
         if not groups:
             return None
@@ -84,10 +84,9 @@ def _choose(
     return best
 
 
-def _precision(problem: Problem) -> str | None:
-    if not problem.is_contraction:
-        return None
-    return cost.mac_type(problem.operands[0].dtype, problem.operands[1].dtype)
+def _precision(problem: Problem, machine: Machine) -> str | None:
+    """What the arrays multiply for a recurrence; None where its work is the vector lanes'."""
+    return cost.array_precision(machine, problem.fabric, [o.dtype for o in problem.operands])
 
 
 def _groups(problem: Problem, machine: Machine, precision: str | None) -> list[int]:

@@ -71,10 +71,12 @@ class PartChoice:
     exec_cycles: int
 
 
-def orientations(problem: Problem) -> list[Orientation]:
+def orientations(problem: Problem, on_lanes: bool = False) -> list[Orientation]:
     """The ways to lay a contraction on the array that are worth costing."""
     if not problem.is_contraction:
         return [Orientation((), (), Dataflow.OS)]
+    if on_lanes:
+        return [Orientation((), (), Dataflow.VECTOR)]
     x, w = (problem.dims_of(o) for o in problem.operands[:2])
     parallel = range(problem.domain.parallel)
     in_x = tuple(d for d in parallel if d not in w)
@@ -128,7 +130,8 @@ class PartSearch:
         if split is not None:
             extents[split] = share
         best: PartChoice | None = None
-        for orientation in orientations(self.problem):
+        on_lanes = cost.array_precision(self.machine, self.problem.fabric, self.problem.dtypes) is None
+        for orientation in orientations(self.problem, on_lanes):
             found = self._best_of(orientation, extents)
             if found is not None and (best is None or (found.cycles, found.l2_bytes) < (best.cycles, best.l2_bytes)):
                 best = found

@@ -35,7 +35,7 @@ from swkpu.mapping.residency import bytes_of, plan, root
 from swkpu.mapping.transfers import Walk, walk_of
 from swkpu.mapping.views import View, read_views, write_view
 from swkpu.passes.nn_narrow_integers import INPUT_TYPES, OUTPUT_TYPES
-from swkpu.program.model import Space
+from swkpu.program.model import Dataflow, Space
 from swkpu.target import Machine, load_target
 from swkpu.types import dtype_of, i32, rate_key
 
@@ -469,7 +469,7 @@ class ProgramLowering:
         body = Block()
         LayerLowering(op, mapping, self.buffers, self).emit(body)
         kind = op.attributes.get("op")
-        mac = op.combiner == "mac"
+        mac = op.combiner == "mac" and all(p.dataflow is not Dataflow.VECTOR for p in mapping.parts)
         element = dtype_of(type_of(op.inputs[0]).element_type) if mac else None
         self._layer(
             op,
@@ -546,9 +546,8 @@ class ProgramLowering:
         if to_dram:
             box = self._slice(op, extents)
             builder, at = _loops_over(builder, extents, box)
-            alloc = kpu.AllocOp(
-                BufferType.of(box, type_of(op.result).element_type, Space.L2), 2 if box != list(extents) else 1
-            )
+            slots = 2 if box != list(extents) else 1
+            alloc = kpu.AllocOp(BufferType.of(box, type_of(op.result).element_type, Space.L2), slots)
             buffer = builder.insert(alloc).result
         start = (source, [Linear(at_axis.const), *at])
         builder.insert(kpu.GatherOp(start, 0, (indices, at), (buffer, row_major(box)), box))
@@ -561,10 +560,9 @@ class ProgramLowering:
         buffer = self.buffers[value]
         old, exprs = buffer_type(buffer), linear_map(map)
         strides = kpu.element_strides(old.extents)
-        offset = sum(e.const * s for i, (e, s) in enumerate(zip(exprs, strides)) if i != axis)
-        walks = [
-            sum(e.coef(d) * s for i, (e, s) in enumerate(zip(exprs, strides)) if i != axis) for d in range(len(extents))
-        ]
+        own = [(e, s) for i, (e, s) in enumerate(zip(exprs, strides)) if i != axis]
+        offset = sum(e.const * s for e, s in own)
+        walks = [sum(e.coef(d) * s for e, s in own) for d in range(len(extents))]
         lead = [] if axis is None else [axis]
         shape = [*(old.extents[a] for a in lead), *extents]
         type_ = BufferType.of(shape, old.element, old.memory)

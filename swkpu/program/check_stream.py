@@ -25,6 +25,7 @@ from swkpu.program.model import (
     Combiner,
     Command,
     Coord,
+    Dataflow,
     End,
     Engine,
     Exec,
@@ -291,7 +292,7 @@ def _check_exec(command: Exec, site: Site) -> None:
     )
     maps = [_check_operand(command, o, i, fabric, i, site) for i, o in enumerate(command.operands)]
     check_types(fabric, tuple(m.dtype for m in maps))
-    if fabric.combiner is Combiner.MAC:
+    if fabric.combiner is Combiner.MAC and fabric.dataflow is not Dataflow.VECTOR:
         _check_multipliers(maps[0], maps[1], site)
     _check_reduction(command, fabric, site)
 

@@ -291,11 +291,14 @@ class Combiner(IntEnum):
 
 
 class Dataflow(IntEnum):
-    """Which operand stays in the array: output, weight (operand 1) or input (operand 0)."""
+    """Which operand stays in the array: output, weight (operand 1) or input (operand 0). VECTOR is a contraction on the
+    vector lanes, for operands that the arrays do not multiply.
+    """
 
     OS = 0
     WS = 1
     IS = 2
+    VECTOR = 3
 
 
 @dataclass(frozen=True)

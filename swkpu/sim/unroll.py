@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from swkpu.program.model import (
     Block,
-    Combiner,
     Coord,
     End,
     Engine,
@@ -601,7 +600,7 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
         if command.reduction_loops >> depth & 1:
             raw_in = raw_in | (grid.counters[depth] != 0).astype(np.int64)
             raw_out = raw_out | (grid.counters[depth] != count - 1).astype(np.int64)
-    contracts = fabric.combiner is Combiner.MAC
+    contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR
     run = cost.reduction_run(fabric, command.box, [m.strides for m in maps[:2]], dtypes) if contracts else 0
     this = cost.exec_cost(group, fabric, dtypes, points, run, raw_in, raw_out)
     tiles = grid.tiles

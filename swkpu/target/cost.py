@@ -212,7 +212,7 @@ def batch_dims(fabric: FabricProgram) -> tuple[int, ...]:
 
 def exec_kind(fabric: FabricProgram) -> ExecKind:
     """A depthwise is a contraction whose second input has batch dims only, and slides a window over its first."""
-    if fabric.combiner is not Combiner.MAC:
+    if fabric.combiner is not Combiner.MAC or fabric.dataflow is Dataflow.VECTOR:
         return ExecKind.VECTOR
     batch = batch_dims(fabric)
     second = {d for d in access_dims(fabric.accesses[1]) if d < fabric.parallel}
@@ -262,7 +262,7 @@ def vector_micro_ops(fabric: FabricProgram) -> int:
     residual, scales); those are free.
     """
     ops = fabric.micro_ops
-    if fabric.combiner is not Combiner.MAC:
+    if exec_kind(fabric) is ExecKind.VECTOR:
         return sum(op.opcode is not MicroOpcode.CONSTANT for op in ops)
     first_operand = 1
     first_op = first_operand + fabric.epilogue_operands
@@ -299,6 +299,14 @@ def mac_type(a: DType, b: DType) -> str:
             raise TargetError(f"no array multiplies {dtype.name.lower()} operands; expected one of {list(_MAC_WIDTH)}")
     types = {_MAC_TYPES[a], _MAC_TYPES[b]}
     return "i4" if types == {"i4", "i8"} else max(types, key=_MAC_WIDTH.index)
+
+
+def array_precision(machine: Machine, fabric: FabricProgram, dtypes: Sequence[DType]) -> str | None:
+    """The precision key of a contraction that some tile group's arrays can do; None for the vector lanes' work."""
+    if fabric.combiner is not Combiner.MAC or any(d not in _MAC_TYPES for d in dtypes[:2]):
+        return None
+    precision = mac_type(dtypes[0], dtypes[1])
+    return precision if machine.groups_for(precision) else None
 
 
 def macs_per_pe(group: TileGroup, precision: str) -> Fraction:
@@ -502,23 +510,22 @@ def vector_cost(
     *,
     combined_points: Count,
     result_points: Count,
-    input_elements: Count,
-    input_bytes: int,
+    input_bytes: Count,
     result_bytes: int,
     epilogue_bytes: int = 0,
     vector_ops: int = 0,
     raw_in: Count = 0,
     raw_out: Count = 0,
 ) -> ExecCost:
-    """Work without a contraction, on the vector lanes; docs/timing.md, "No contraction".
+    """Work on the vector lanes; docs/timing.md, "No contraction".
 
-    `combined_points` are the points that the combiner takes in (0 for none), `input_elements` the elements of the
-    input block, each once. An accumulator that is resumed or left raw is read or written instead of a result.
+    `combined_points` are the points that the combiner takes in (0 for none), `input_bytes` those of the input blocks,
+    each element once. An accumulator that is resumed or left raw is read or written instead of a result.
     """
     finishes = 1 - raw_out
     work = combined_points + finishes * result_points * vector_ops
     raw = result_points * ACCUMULATOR_BYTES
-    read = input_elements * input_bytes + finishes * result_points * epilogue_bytes + raw_in * raw
+    read = input_bytes + finishes * result_points * epilogue_bytes + raw_in * raw
     written = finishes * result_points * result_bytes + raw_out * raw
     cycles = maximum(
         ceil_div(work, group.vector_lanes), l1_read_cycles(group, read), l1_write_cycles(group, written), 1
@@ -565,8 +572,7 @@ def exec_cost(
             group,
             combined_points=0 if fabric.combiner is Combiner.NONE else result_points * product(reduction),
             result_points=result_points,
-            input_elements=sum((access_elements(a, points) for a in inputs), start=0),
-            input_bytes=dtypes[0].bytes if inputs else 0,
+            input_bytes=sum((access_elements(a, points) * d.bytes for a, d in zip(inputs, dtypes)), start=0),
             result_bytes=result_bytes,
             epilogue_bytes=epilogue_bytes,
             vector_ops=vector_ops,

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from swkpu.dialects.nn import NNOp
 from swkpu.frontend import import_model
-from swkpu.interp import run_module
+from swkpu.interp import call_module
 
 
 class Fn(nn.Module):
@@ -31,13 +31,15 @@ def ops_of(module: ModuleOp) -> list[str]:
     return [op.name for op in module.walk() if isinstance(op, NNOp)]
 
 
-def check(function: Callable[..., object], *inputs: torch.Tensor, ops: Sequence[str] | None = None) -> None:
+def check(
+    function: Callable[..., object], *inputs: torch.Tensor, ops: Sequence[str] | None = None, tolerance: float = 1e-5
+) -> None:
     """The imported function gives torch's values, shapes and types, and is made of these ops."""
     expected = pytree.tree_leaves(function(*inputs))
     module = module_of(function, *inputs)
-    results = run_module(module, list(inputs))
+    results = pytree.tree_leaves(call_module(module, *inputs))
     assert len(results) == len(expected)
     for result, value in zip(results, expected):
-        torch.testing.assert_close(result, value, rtol=1e-5, atol=1e-5, equal_nan=True, check_stride=False)
+        torch.testing.assert_close(result, value, rtol=tolerance, atol=tolerance, equal_nan=True, check_stride=False)
     if ops is not None:
         assert ops_of(module) == list(ops)

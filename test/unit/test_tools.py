@@ -64,7 +64,7 @@ def run(tool: str, *args: str | Path, stdin: str = "") -> Outcome:
         (RELU, ("-p", "df-fuse,,"), 2, "error: pass pipeline: expected the name of a pass, found ','"),
         (RELU, ("--no-such-flag",), 2, "error: unrecognized arguments: --no-such-flag"),
         (RELU, ("a.mlir",), 2, "error: unrecognized arguments: a.mlir"),
-        (RELU.replace("f32", "i32"), (), 1, "error: {file}:2:8: 'nn.relu' op expected a floating type"),
+        (RELU.replace("f32", "i1"), (), 1, "error: {file}:2:8: nn.relu takes floats or integers"),
         (RELU, ("-p", "nn-quantize{precision=int3}"), 1, 'error: nn-quantize: unknown precision "int3"'),
         (RELU, ("-p", "convert-nn-to-df,df-choose-mapping{target=x}"), 1, "error: unknown target 'x'"),
         (WEIGHT, ("-p", "nn-fold-constants"), 1, "error: cannot read weights from"),

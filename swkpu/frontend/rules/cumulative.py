@@ -13,7 +13,7 @@ from swkpu.frontend.builder import NodeBuilder
 from swkpu.frontend.rules.reduction import reduce
 from swkpu.frontend.table import Rule, Unsupported, rule
 from swkpu.interp.constants import constant
-from swkpu.types import is_float
+from swkpu.types import i64, is_float
 
 aten = torch.ops.aten
 
@@ -39,12 +39,12 @@ def _extreme(op: type[nn.CumulativeOp]) -> Rule:
     def import_extreme(b: NodeBuilder, x: SSAValue, dim: int) -> tuple[SSAValue, SSAValue | None]:
         rank = len(nn.shape_of(x))
         if not rank:
-            return x, b.scalar(0, nn.type_of(b.iota(1)).element_type)
+            return x, b.scalar(0, i64)
         along = dim % rank
         best = b.op(op, x, dim=along)
         if 1 not in b.used:
             return best, None
-        places = b.reshape(b.iota(nn.shape_of(x)[along]), [-1 if d == along else 1 for d in range(rank)])
+        places = b.iota(nn.shape_of(x)[along], dim=along, rank=rank)
         candidates = b.op(nn.WhereOp, b.op(nn.EqOp, x, best), places, 0)
         return best, b.op(nn.CumMaxOp, candidates, dim=along)
 

@@ -198,14 +198,14 @@ def vector_norm(
 ) -> SSAValue:
     """nn.sum of powers of nn.abs and its root; nn.max or nn.min for infinite orders, nn.sum of nn.ne for order 0"""
     x = b.f32(x if dtype is None else b.cast(x, element_of(dtype)))
+    if order == 0:
+        return reduce(b, nn.SumOp, b.f32(b.op(nn.NeOp, x, 0.0)), dims, keepdim)
+    if order == 2:
+        return b.op(nn.SqrtOp, reduce(b, nn.SumOp, b.op(nn.MulOp, x, x), dims, keepdim))
     size = b.op(nn.AbsOp, x)
     if abs(order) == inf:
         return reduce(b, nn.MaxOp if order > 0 else nn.MinOp, size, dims, keepdim)
-    if order == 0:
-        return reduce(b, nn.SumOp, b.f32(b.op(nn.NeOp, x, 0.0)), dims, keepdim)
     if order == 1:
         return reduce(b, nn.SumOp, size, dims, keepdim)
-    if order == 2:
-        return b.op(nn.SqrtOp, reduce(b, nn.SumOp, b.op(nn.MulOp, x, x), dims, keepdim))
     total = reduce(b, nn.SumOp, b.op(nn.PowOp, size, float(order)), dims, keepdim)
     return b.op(nn.PowOp, total, 1.0 / order)

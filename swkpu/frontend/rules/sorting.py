@@ -13,7 +13,7 @@ import torch
 from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
-from swkpu.frontend.builder import NodeBuilder
+from swkpu.frontend.builder import NodeBuilder, Value
 from swkpu.frontend.rules.reduction import reduce
 from swkpu.frontend.table import Unsupported, rule
 from swkpu.interp.constants import constant
@@ -62,6 +62,27 @@ def median(b: NodeBuilder, x: SSAValue) -> SSAValue:
     return median_dim(b, flat, 0)[0]
 
 
+@rule(aten.nanmedian.dim)
+def nanmedian_dim(b: NodeBuilder, x: SSAValue, dim: int, keepdim: bool = False) -> tuple[SSAValue, SSAValue]:
+    """as median, of the elements that are not NaN: nn.isnan and nn.sum count them"""
+    if not is_float(nn.type_of(x).element_type):
+        return median_dim(b, x, dim, keepdim)
+    shape = nn.shape_of(x) or (1,)
+    x, dim = b.reshape(x, shape), dim % len(shape)
+    is_number = b.op(nn.BitwiseNotOp, b.op(nn.IsNanOp, b.f32(x)))
+    count = reduce(b, nn.SumOp, b.cast(is_number, i32), dim, True)
+    middle = b.op(nn.MaximumOp, b.op(nn.DivOp, b.op(nn.SubOp, count, 1), 2), 0)
+    values, indices = _placed(b, x, _ranks(b, x, dim, False), dim, middle, 1)
+    return b.reshape(values, b.shape), b.reshape(indices, b.shape)
+
+
+@rule(aten.nanmedian.default)
+def nanmedian(b: NodeBuilder, x: SSAValue) -> SSAValue:
+    """as median, of the elements that are not NaN: nn.isnan and nn.sum count them"""
+    flat = b.reshape(x, (int(np.prod(nn.shape_of(x))),))
+    return nanmedian_dim(b, flat, 0)[0]
+
+
 @rule(aten.topk.default)
 def topk(
     b: NodeBuilder, x: SSAValue, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
@@ -84,7 +105,7 @@ def _rounds(b: NodeBuilder, x: SSAValue, k: int, dim: int, largest: bool) -> tup
         low, high = limits.min, limits.max
     op, least = (nn.ArgMaxOp, low) if largest else (nn.ArgMinOp, high)
     rank = len(nn.shape_of(x))
-    places = b.reshape(b.iota(nn.shape_of(x)[dim]), [-1 if d == dim else 1 for d in range(rank)])
+    places = b.iota(nn.shape_of(x)[dim], dim=dim, rank=rank)
     found: list[SSAValue] = []
     rest = x
     for _ in range(k):
@@ -100,43 +121,51 @@ def _ranked(
 ) -> tuple[SSAValue, SSAValue]:
     """Values and indices of the sorted row, or of `count` places of it from `first` on."""
     shape = nn.shape_of(x) or (1,)
-    x = b.reshape(x, shape)
-    rank, dim = len(shape), dim % len(shape)
+    x, dim = b.reshape(x, shape), dim % len(shape)
+    count = shape[dim] if count is None else count
+    wanted = np.arange(first, first + count, dtype=np.int32).reshape(count, *(1,) * (len(shape) - dim - 1))
+    values, indices = _placed(b, x, _ranks(b, x, dim, descending), dim, b.emit(constant(wanted)), count)
+    result = [count if d == dim else s for d, s in enumerate(shape)] if b.shape else []
+    return b.reshape(values, result), b.reshape(indices, result)
+
+
+def _ranks(b: NodeBuilder, x: SSAValue, dim: int, descending: bool) -> SSAValue:
+    """How many elements of its row go before each element, as i32."""
+    shape = nn.shape_of(x)
     size = shape[dim]
     if size > _LONGEST:
         raise Unsupported(f"along {size} elements; up to {_LONGEST} are supported")
-    key = x
     if is_float(nn.type_of(x).element_type):
-        key = b.op(nn.WhereOp, b.op(nn.IsNanOp, b.f32(x)), inf, b.f32(x))
+        x = b.op(nn.WhereOp, b.op(nn.IsNanOp, b.f32(x)), inf, b.f32(x))
     # dim `dim` is the element, dim `dim + 1` the other
-    one, other = (b.reshape(key, (*shape[:dim], *pair, *shape[dim + 1 :])) for pair in ((size, 1), (1, size)))
-    earlier = np.tril(np.ones((size, size), dtype=np.bool_), -1).reshape(size, size, *(1,) * (rank - dim - 1))
+    one, other = (b.reshape(x, (*shape[:dim], *pair, *shape[dim + 1 :])) for pair in ((size, 1), (1, size)))
+    earlier = np.tril(np.ones((size, size), dtype=np.bool_), -1).reshape(size, size, *(1,) * (len(shape) - dim - 1))
     tied = b.op(nn.BitwiseAndOp, b.op(nn.EqOp, other, one), b.emit(constant(earlier)))
     before = b.op(nn.BitwiseOrOp, b.op(nn.GtOp if descending else nn.LtOp, other, one), tied)
-    ranks = reduce(b, nn.SumOp, b.cast(before, i32), dim + 1)
-    return _place(b, x, ranks, dim, first, size if count is None else count)
+    return reduce(b, nn.SumOp, b.cast(before, i32), dim + 1)
 
 
-def _place(b: NodeBuilder, x: SSAValue, ranks: SSAValue, dim: int, first: int, count: int) -> tuple[SSAValue, SSAValue]:
-    """The elements of ranks `first` to `first + count - 1`, in this order."""
+def _placed(
+    b: NodeBuilder, x: SSAValue, ranks: SSAValue, dim: int, wanted: SSAValue, count: int
+) -> tuple[SSAValue, SSAValue]:
+    """The elements of the wanted ranks, `count` along the dim, and their indices."""
     shape = nn.shape_of(ranks)
-    after = (1,) * (len(shape) - dim - 1)
-    wanted = b.emit(constant(np.arange(first, first + count, dtype=np.int32).reshape(count, 1, *after)))
-    is_there = b.op(nn.EqOp, b.reshape(ranks, (*shape[:dim], 1, *shape[dim:])), wanted)
-    places = b.reshape(b.iota(shape[dim]), (shape[dim], *after))
+    own, theirs = (*shape[:dim], 1, *shape[dim:]), nn.shape_of(wanted)
+    lead = len(theirs) - (len(shape) - dim)
+    is_there = b.op(nn.EqOp, b.reshape(ranks, own), b.reshape(wanted, (*theirs[:lead], count, 1, *theirs[lead + 1 :])))
+    places = b.iota(shape[dim], rank=len(shape) - dim)
     indices = reduce(b, nn.SumOp, b.op(nn.WhereOp, is_there, places, b.scalar(0, i64)), dim + 1)
-    result_shape = [count if d == dim else s for d, s in enumerate(shape)] if b.shape else []
-    return b.reshape(b.op(nn.GatherOp, x, indices, dim=dim), result_shape), b.reshape(indices, result_shape)
+    return b.op(nn.GatherOp, x, indices, dim=dim), indices
 
 
 # ---- places in sorted rows ----
 
 
-@rule(aten.searchsorted.Tensor)
+@rule(aten.searchsorted.Tensor, aten.searchsorted.Scalar)
 def searchsorted(
     b: NodeBuilder,
     rows: SSAValue,
-    x: SSAValue,
+    x: Value,
     *,
     out_int32: bool = False,
     right: bool = False,
@@ -151,16 +180,16 @@ def searchsorted(
     return _count_before(b, rows, x, right or side == "right")
 
 
-@rule(aten.bucketize.Tensor)
+@rule(aten.bucketize.Tensor, aten.bucketize.Scalar)
 def bucketize(
-    b: NodeBuilder, x: SSAValue, boundaries: SSAValue, *, out_int32: bool = False, right: bool = False
+    b: NodeBuilder, x: Value, boundaries: SSAValue, *, out_int32: bool = False, right: bool = False
 ) -> SSAValue:
     """nn.lt (nn.le from the right) and nn.sum"""
     return _count_before(b, boundaries, x, right)
 
 
-def _count_before(b: NodeBuilder, rows: SSAValue, x: SSAValue, inclusive: bool) -> SSAValue:
-    shape = nn.shape_of(x)
-    rows, x = b.promoted(rows, b.reshape(x, (*shape, 1)))
+def _count_before(b: NodeBuilder, rows: SSAValue, x: Value, inclusive: bool) -> SSAValue:
+    shape = nn.shape_of(x) if isinstance(x, SSAValue) else ()
+    rows, x = b.promoted(rows, b.reshape(x, (*shape, 1)) if isinstance(x, SSAValue) else x)
     before = b.op(nn.LeOp if inclusive else nn.LtOp, rows, x)
     return b.cast(reduce(b, nn.SumOp, b.cast(before, i32), len(shape)), b.element)

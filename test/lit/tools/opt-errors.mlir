@@ -22,11 +22,11 @@ func.func @unregistered(%x: tensor<4xf32>) {
 
 // -----
 
-// CHECK:      error: {{.*}}opt-errors.mlir:29:8: 'nn.relu' op expected a floating type, got tensor<4xi32>
-// CHECK-NEXT:   %0 = nn.relu %x : tensor<4xi32>
+// CHECK:      error: {{.*}}opt-errors.mlir:29:8: nn.relu takes floats or integers, got tensor<4xi1>
+// CHECK-NEXT:   %0 = nn.relu %x : tensor<4xi1>
 // CHECK-NEXT: {{^ {7}\^{7}$}}
-func.func @invalid(%x: tensor<4xi32>) {
-  %0 = nn.relu %x : tensor<4xi32>
+func.func @invalid(%x: tensor<4xi1>) {
+  %0 = nn.relu %x : tensor<4xi1>
   func.return
 }
 

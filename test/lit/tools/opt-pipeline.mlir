@@ -20,6 +20,7 @@
 // TIMING-NEXT: nn-fold-batch-norm
 // TIMING-NEXT: nn-quantize
 // TIMING-NEXT: nn-fold-constants
+// TIMING-NEXT: nn-narrow-integers
 // TIMING-NEXT: print
 // TIMING-NEXT: total
 func.func @main(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {

@@ -1,8 +1,8 @@
 // RUN: swkpu-opt %s --verify-diagnostics --split-input-file | filecheck %s
 
-func.func @relu_of_integers(%x: tensor<4xi32>) {
-  // CHECK: expected a floating type, got tensor<4xi32>
-  %0 = nn.relu %x : tensor<4xi32>
+func.func @exp_of_integers(%x: tensor<4xi32>) {
+  // CHECK: nn.exp takes floats, got tensor<4xi32>
+  %0 = nn.exp %x : tensor<4xi32>
   func.return
 }
 
@@ -19,6 +19,38 @@ func.func @unbounded_clamp(%x: tensor<4xf32>) {
 func.func @no_broadcast(%x: tensor<2x4xf32>, %y: tensor<3xf32>) {
   // CHECK: shapes (2, 4) and (3,) do not broadcast: 4 against 3
   %0 = nn.add %x, %y : (tensor<2x4xf32>, tensor<3xf32>) -> tensor<2x4xf32>
+  func.return
+}
+
+// -----
+
+func.func @sum_of_bools(%x: tensor<4xi1>) {
+  // CHECK: nn.add takes floats or integers, got tensor<4xi1>
+  %0 = nn.add %x, %x : (tensor<4xi1>, tensor<4xi1>) -> tensor<4xi1>
+  func.return
+}
+
+// -----
+
+func.func @unknown_gelu(%x: tensor<4xf32>) {
+  // CHECK: approximate must be "none" or "tanh", got "erf"
+  %0 = nn.gelu %x {approximate = "erf"} : tensor<4xf32>
+  func.return
+}
+
+// -----
+
+func.func @comparison_result(%x: tensor<4xf32>) {
+  // CHECK: the operands imply a result of type tensor<4xi1>, got tensor<4xf32>
+  %0 = nn.lt %x, %x : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  func.return
+}
+
+// -----
+
+func.func @condition(%x: tensor<4xf32>) {
+  // CHECK: expected a condition of i1, got tensor<4xf32>
+  %0 = nn.where %x, %x, %x : (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
   func.return
 }
 
