@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xdsl.context import Context
@@ -68,15 +68,17 @@ def compile(
     profile: str | None = None,
     name: str | None = None,
     calibration: object | None = None,
+    example_kwargs: Mapping[str, Any] | None = None,
 ) -> Executable:
     """Compile a model for a target.
 
     model           an nn.Module, an exported program, or what the command line takes: a zoo name, a `.pt2` file,
                     `package.module:callable`
-    example_inputs  the tensors of one call; they fix the shapes. Not needed where the model brings its own
+    example_inputs  the inputs of one call; they fix the shapes. Not needed where the model brings its own
     target          a built-in target's name, or the path of a target file
     precision       fp32, bf16 or fp16; the default is the first of bf16, fp16, fp32 that the target has
     profile         one of the target's power profiles
+    example_kwargs  the inputs of that call that are passed by name
     calibration     data for int8 and int4, which this version does not compile: anything but None is an error
 
     Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, MappingError or MemoryError.
@@ -96,9 +98,10 @@ def compile(
         resolved = resolve_model(model)
         exported, default_name = resolved.exported(), resolved.name
     elif isinstance(model, nn.Module):
-        if example_inputs is None:
+        if example_inputs is None and example_kwargs is None:
             raise ModelError("example_inputs are needed to compile an nn.Module: a tuple of the tensors of one call")
-        exported, default_name = capture(model, example_inputs), type(model).__name__
+        exported = capture(model, () if example_inputs is None else example_inputs, example_kwargs)
+        default_name = type(model).__name__
     else:
         exported, default_name = model, "model"
     module = import_program(exported, name or default_name)

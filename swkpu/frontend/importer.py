@@ -64,13 +64,13 @@ def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
     keys. Raises UnsupportedOpError, which lists all that is unsupported, or ModelError.
     """
     check_static(ep)
-    ep = _decomposed(ep)
+    ep = decomposed(ep)
     check_static(ep)
     check_outputs(ep.graph_signature)
     return _Import(ep, name).run()
 
 
-def _decomposed(ep: ExportedProgram) -> ExportedProgram:
+def decomposed(ep: ExportedProgram) -> ExportedProgram:
     """The program in terms of operators with rules, as far as torch can break down the others. Raises ModelError."""
     table = decompositions()
     try:

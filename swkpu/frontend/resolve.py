@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from zlib import crc32
 
 from swkpu.errors import ModelError
 
@@ -25,11 +24,12 @@ ACCEPTED = "accepted are a zoo name (`swkpu models` lists them), a .pt2 file, or
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A model, a name for what is made of it, and inputs of the shape to compile for."""
+    """A model, a name for what is made of it, and inputs, by position and by name, of the shapes to compile for."""
 
     name: str
     model: nn.Module | ExportedProgram
     example_inputs: tuple[Any, ...]
+    example_kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def exported(self) -> ExportedProgram:
         """The captured program. Raises ModelError."""
@@ -37,7 +37,9 @@ class ResolvedModel:
 
         from swkpu.frontend.capture import capture
 
-        return self.model if isinstance(self.model, ExportedProgram) else capture(self.model, self.example_inputs)
+        if isinstance(self.model, ExportedProgram):
+            return self.model
+        return capture(self.model, self.example_inputs, self.example_kwargs)
 
     def imported(self) -> ModuleOp:
         """The module of nn ops. Raises ModelError."""
@@ -50,6 +52,28 @@ class ResolvedModel:
         from torch.export import ExportedProgram
 
         return self.model.module() if isinstance(self.model, ExportedProgram) else self.model
+
+    def tensors(self) -> list[torch.Tensor]:
+        """The tensors among the example inputs, in the order of a program's inputs."""
+        import torch
+        from torch.utils._pytree import tree_leaves
+
+        leaves = tree_leaves((self.example_inputs, dict(self.example_kwargs)))
+        return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+    def call(self, tensors: Sequence[torch.Tensor]) -> Any:
+        """What the model itself returns with other tensors in the place of the example's, in the example's types."""
+        import torch
+        from torch.utils._pytree import tree_map
+
+        rest = iter(tensors)
+
+        def placed(leaf: Any) -> Any:
+            return next(rest).to(leaf.dtype) if isinstance(leaf, torch.Tensor) else leaf
+
+        args, kwargs = tree_map(placed, (self.example_inputs, dict(self.example_kwargs)))
+        with torch.no_grad():
+            return self.eager()(*args, **kwargs)
 
 
 def resolve_model(spec: str, batch: int | None = None, input_shape: tuple[int, ...] | None = None) -> ResolvedModel:
@@ -103,27 +127,19 @@ def _from_zoo(name: str, batch: int | None, input_shape: tuple[int, ...] | None)
     if others:
         takes = ", ".join(f"{spec.name} {_text(spec.with_batch(len(first)))}" for spec in zoo.info(name).inputs)
         raise ModelError(f"{name} has several inputs, of fixed shapes: {takes}; only --batch can be chosen")
+    from swkpu.frontend.examples import random_input
+
     return ResolvedModel(name, zoo.build(name), (random_input(name, input_shape, first.dtype),))
-
-
-def random_input(name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> torch.Tensor:
-    """Numbers that depend on the name and shape only: normal for floats, zeros for the rest (valid for any index)."""
-    import torch
-
-    dtype = dtype or torch.float32
-    if not dtype.is_floating_point:
-        return torch.zeros(shape, dtype=dtype)
-    generator = torch.Generator().manual_seed(crc32(f"{name}{shape}".encode()))
-    return torch.randn(shape, generator=generator).to(dtype)
 
 
 # ---- exported programs ----
 
 
 def _exported(path: Path, batch: int | None, input_shape: tuple[int, ...] | None) -> ResolvedModel:
-    import torch
+    import torch.export
 
     from swkpu.frontend.capture import quiet
+    from swkpu.frontend.examples import program_inputs
 
     if not path.is_file():
         raise ModelError(f"there is no file {path}")
@@ -133,49 +149,41 @@ def _exported(path: Path, batch: int | None, input_shape: tuple[int, ...] | None
     except Exception as error:  # zip, pickle, version and schema errors, of many types
         reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
         raise ModelError(f"{path} is not a program saved by torch.export.save: {reason}") from error
-    inputs = _program_inputs(path.stem, program)
-    first = next((tuple(x.shape) for x in inputs if isinstance(x, torch.Tensor)), ())
+    resolved = ResolvedModel(path.stem, program, *program_inputs(path.stem, program))
+    first = next((tuple(x.shape) for x in resolved.tensors()), ())
     wanted = input_shape or (first if batch is None else (batch, *first[1:]))
     if wanted != first:
         raise ModelError(
             f"{path} was exported for inputs of shape {_text(first)}, which is fixed in the file; got {_text(wanted)}. "
             "Export it again for that shape"
         )
-    return ResolvedModel(path.stem, program, inputs)
-
-
-def _program_inputs(name: str, program: ExportedProgram) -> tuple[Any, ...]:
-    """The inputs saved with the program, or made-up ones of the same types."""
-    from torch.export.graph_signature import InputKind
-
-    if program.example_inputs is not None and not program.example_inputs[1]:
-        return tuple(program.example_inputs[0])
-    own = {s.arg.name for s in program.graph_signature.input_specs if s.kind == InputKind.USER_INPUT}
-    fakes = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in own]
-    return tuple(random_input(name, tuple(int(d) for d in fake.shape), fake.dtype) for fake in fakes)
+    return resolved
 
 
 # ---- package.module:callable ----
 
 
 def _called(spec: str, batch: int | None, input_shape: tuple[int, ...] | None) -> ResolvedModel:
+    from swkpu.frontend.examples import input_of_shape
+
     module_name, _, attribute = spec.partition(":")
     if not attribute or not all(part.isidentifier() for part in (*module_name.split("."), *attribute.split("."))):
         raise ModelError(f'"{spec}" is not of the form package.module:callable; {ACCEPTED}')
     with _importing_from_here():
         found = _look_up(_import(module_name), module_name, attribute)
-        model, inputs = _call(found, spec)
+        model, inputs, kwargs = _call(found, spec)
     name = attribute.rpartition(".")[2]
     if input_shape is not None:
-        return ResolvedModel(name, model, (random_input(name, input_shape),))
+        return ResolvedModel(name, model, (input_of_shape(name, model, input_shape),))
     if inputs is None:
         raise ModelError(
             f"{spec} needs an input shape, such as --input-shape 1,3,224,224 (or let the callable return "
             "the model and a tuple of example inputs)"
         )
-    if batch is not None and any(tuple(x.shape)[:1] != (batch,) for x in inputs if hasattr(x, "shape")):
+    resolved = ResolvedModel(name, model, inputs, kwargs)
+    if batch is not None and any(tuple(x.shape)[:1] != (batch,) for x in resolved.tensors()):
         raise ModelError(f"{spec} returned example inputs of another batch than {batch}; give --input-shape instead")
-    return ResolvedModel(name, model, inputs)
+    return resolved
 
 
 @contextmanager
@@ -213,24 +221,30 @@ def _look_up(module: object, module_name: str, attribute: str) -> object:
     return found
 
 
-def _call(found: object, spec: str) -> tuple[nn.Module, tuple[Any, ...] | None]:
-    """The module, and example inputs where the callable returns them too."""
+def _call(found: object, spec: str) -> tuple[nn.Module, tuple[Any, ...] | None, dict[str, Any]]:
+    """The module, and example inputs where the callable returns them too: a tuple, a dict by name, or one and the
+    other.
+    """
     from torch import nn
 
     if isinstance(found, nn.Module):
-        return found, None
+        return found, None, {}
     if not callable(found):
         raise ModelError(f"{spec} is a {type(found).__name__}; expected a callable that returns a torch.nn.Module")
     try:
         made: object = found()
     except Exception as error:  # whatever the user's code raises
         raise ModelError(f"calling {spec} failed: {type(error).__name__}: {error}") from error
-    model, inputs = made, None
-    if isinstance(made, tuple) and len(cast("tuple[object, ...]", made)) == 2:
-        model, inputs = cast("tuple[object, object]", made)
-        inputs = cast("tuple[Any, ...]", inputs) if isinstance(inputs, tuple) else (inputs,)
-    if not isinstance(model, nn.Module):
+    model, *given = cast("tuple[object, ...]", made) if isinstance(made, tuple) else (made,)
+    if not isinstance(model, nn.Module) or len(given) > 2 or (len(given) == 2 and not isinstance(given[1], dict)):
         raise ModelError(
-            f"{spec} returned a {type(made).__name__}; expected a torch.nn.Module, or (module, example inputs)"
+            f"{spec} returned a {type(made).__name__}; expected a torch.nn.Module, or (module, example inputs), "
+            "or (module, example inputs, inputs by name)"
         )
-    return model, inputs
+    if not given:
+        return model, None, {}
+    inputs, *named = given
+    if isinstance(inputs, dict):
+        return model, (), {**inputs, **cast("dict[str, Any]", named[0] if named else {})}
+    positional = cast("tuple[Any, ...]", inputs) if isinstance(inputs, tuple) else (inputs,)
+    return model, positional, cast("dict[str, Any]", named[0]) if named else {}

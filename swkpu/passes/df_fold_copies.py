@@ -262,6 +262,28 @@ def _fold_reshape_into_producer(reshape: ReshapeOp) -> bool:
     return True
 
 
+def _fold_reshape_into_copy(reshape: ReshapeOp) -> bool:
+    """A copy whose result is only reshaped, by merging dims, writes the merged dims of a destination."""
+    copy = reshape.input.owner
+    if not isinstance(copy, CopyOp) or copy.destination is not None or not copy.result.has_one_use():
+        return False
+    shape = shape_of(copy.result)
+    groups = _groups(shape_of(reshape.result), shape)
+    if groups is None:
+        return False
+    dims = [Linear.of(0, {d: 1}) for d in range(copy.domain.rank)]
+    map = map_of(copy.domain.rank, [_flattened(dims, group, shape) for group in groups])
+    empty = df.EmptyOp(reshape.result.type)
+    new = CopyOp(copy.input, copy.domain, copy.map.data, copy.pad_value, (empty.result, map))
+    new.location = copy.location
+    new.result.name_hint = reshape.result.name_hint
+    Rewriter.insert_op([empty, new], InsertPoint.before(copy))
+    reshape.result.replace_all_uses_with(new.result)
+    Rewriter.erase_op(reshape)
+    Rewriter.erase_op(copy)
+    return True
+
+
 def _move_up(copy: CopyOp) -> None:
     """A write into a chain goes right after its source, so that the rest of the chain can go to its own sources."""
     source = copy.input.owner
@@ -283,7 +305,7 @@ def fold_writes(module: ModuleOp) -> bool:
             if not folded:
                 _move_up(op)
         elif isinstance(op, ReshapeOp):
-            changed |= _fold_reshape_into_producer(op)
+            changed |= _fold_reshape_into_producer(op) or _fold_reshape_into_copy(op)
     return changed
 
 

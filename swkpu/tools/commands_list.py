@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from swkpu.tools import console
 from swkpu.tools.common import OK, ArgumentParser
 
 if TYPE_CHECKING:
-    from swkpu.zoo import InputSpec
+    from swkpu.zoo import InputSpec, ModelInfo
+
+
+MODELS_EXAMPLE = """\
+examples:
+  swkpu models
+  swkpu models resnet18 vit_b_16 --json
+"""
 
 
 def add_list(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def models_command(args: argparse.Namespace) -> int:
-    from dataclasses import asdict
+def add_models(parser: ArgumentParser) -> None:
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="only these of the zoo")
+    parser.add_argument("--json", action="store_true", help="print JSON, with the operators that each model calls")
 
+
+def models_command(args: argparse.Namespace) -> int:
     from swkpu import zoo
 
-    found = list(zoo.models().values())
+    found = [zoo.info(name) for name in args.models or zoo.names()]
     if args.json:
-        console.write_json([{**asdict(info), "input_shape": info.input_shape} for info in found], "-")
+        console.write_json(_with_coverage(found), "-")
         return OK
     headings = ("model", "family", "parameters", "MACs", "inputs", "description")
     rows = [
@@ -39,6 +50,27 @@ def models_command(args: argparse.Namespace) -> int:
     ]
     console.print_table(headings, rows, right=("parameters", "MACs"))
     return OK
+
+
+def _with_coverage(found: Sequence[ModelInfo]) -> list[dict[str, Any]]:
+    """The facts, and the operators that each model calls, which takes some seconds per model."""
+    from dataclasses import asdict
+
+    from swkpu.errors import SwkpuError
+
+    rows: list[dict[str, Any]] = []
+    with console.progress(1 + len(found)) as step:
+        step("loading torch")
+        from swkpu.frontend.coverage import zoo_coverage
+
+        for info in found:
+            step(f"capturing {info.name}")
+            try:
+                coverage = asdict(zoo_coverage(info.name))
+            except SwkpuError as error:  # the other models are still of interest
+                coverage = {"error": str(error)}
+            rows.append({**asdict(info), "input_shape": info.input_shape, "coverage": coverage})
+    return rows
 
 
 def _input(spec: InputSpec, named: bool) -> str:

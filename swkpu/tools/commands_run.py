@@ -104,7 +104,7 @@ class Run:
         if self.input is not None:
             return read_inputs(self.input, specs)
         if resolved is not None:
-            examples = _arrays(resolved.example_inputs)
+            examples = _arrays(resolved.tensors())
             if [(a.shape, a.dtype.kind) for a in examples] == [(s.shape, _kind(s)) for s in specs]:
                 return {s.name: a for s, a in zip(specs, examples)}
         console.note("no --input: running on random numbers, the same in every run")
@@ -149,18 +149,12 @@ def check_against(resolved: ResolvedModel, inputs: dict[str, Array], outputs: di
 
 def eager_outputs(resolved: ResolvedModel, inputs: dict[str, Array]) -> list[Array]:
     """Raises InputError where the model does not run on such inputs."""
-    import torch
-
     from swkpu.types import to_torch
 
     tensors = [to_torch(a) for a in inputs.values()]
     tensors = [t.float() if t.is_floating_point() else t for t in tensors]
     try:
-        from torch.utils._pytree import tree_structure, tree_unflatten
-
-        examples: Any = resolved.example_inputs
-        with torch.no_grad():
-            return _arrays(resolved.eager()(*tree_unflatten(tensors, tree_structure(examples))))
+        return _arrays(resolved.call(tensors))
     except Exception as error:  # whatever the model raises
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{resolved.name} does not run on the program's input: {reason}") from error

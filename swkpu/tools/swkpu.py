@@ -58,9 +58,7 @@ COMMANDS = {
         compiling.add_estimate,
         compiling.estimate_command,
     ),
-    "models": Command(
-        "list the zoo's models", "example:\n  swkpu models --json", listing.add_list, listing.models_command
-    ),
+    "models": Command("list the zoo's models", listing.MODELS_EXAMPLE, listing.add_models, listing.models_command),
     "targets": Command(
         "list the targets", "example:\n  swkpu targets --json", listing.add_list, listing.targets_command
     ),

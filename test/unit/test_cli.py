@@ -119,10 +119,18 @@ def test_what_needs_no_torch_does_not_import_it(argv: list[str]):
 
 
 def test_models(swkpu: Tool):
-    rows = json.loads(swkpu("models", "--json")[1])
-    resnet18 = next(row for row in rows if row["name"] == "resnet18")
-    assert resnet18["input_shape"] == [1, 3, 224, 224]
-    assert f"{resnet18['macs']:,}" in swkpu("models")[1]
+    lstm, mlp = json.loads(swkpu("models", "lstm", "mlp", "--json")[1])
+    assert [lstm["name"], mlp["input_shape"]] == ["lstm", [1, 1, 28, 28]]
+    assert f"{mlp['macs']:,}" in swkpu("models")[1]
+    assert mlp["coverage"]["operators"]["aten.linear.default"] == {"calls": 3, "supported": True}
+    for row in (lstm, mlp):
+        covered, operators = row["coverage"], row["coverage"]["operators"].values()
+        assert covered["supported_calls"] == covered["calls"] == sum(operator["calls"] for operator in operators)
+
+
+def test_models_of_another_name(swkpu: Tool):
+    code, _, err = swkpu("models", "resnet19")
+    assert code == 1 and "resnet18" in err
 
 
 def test_targets(swkpu: Tool):

@@ -20,6 +20,7 @@ from swkpu.dialects.nn import NN, ConstantOp, NNOp, shape_of
 from swkpu.dialects.weights import weights_of
 from swkpu.errors import InputError, ModelError, UnsupportedOpError
 from swkpu.frontend import capture, import_model, import_program, supported_ops
+from swkpu.frontend.examples import program_inputs
 from swkpu.frontend.names import portable_path, ssa_hint, user_frame
 from swkpu.frontend.resolve import resolve_model
 from swkpu.interp import call_module, run_module
@@ -227,7 +228,7 @@ def test_types_computed_as_others(dtype: torch.dtype) -> None:
     x = torch.tensor([[3, 200, -5, 90]]).to(dtype)
     function = lambda s, x: (x * 3, x + 100, -x, x // 7, x[:, 1:], x.float() + 1, x > 2)  # noqa: E731
     if dtype == torch.float64:
-        with pytest.warns(UserWarning, match="float64 is computed as float32: inputs_0, mul, add and 4 more"):
+        with pytest.warns(UserWarning, match="float64 is computed as float32: inputs_0, mul, add and 3 more"):
             module = module_of(function, x)
     else:
         module = module_of(function, x)
@@ -540,6 +541,42 @@ def test_resolve_callable(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
                 resolve_model(spec, 1, None)
     finally:
         sys.modules.pop("my_models", None)
+
+
+def test_resolve_callable_with_token_ids_and_inputs_by_name(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "texts.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Text(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.table, self.head = nn.Embedding(50, 8), nn.Linear(8, 2)\n"
+        "    def forward(self, ids, mask=None, scale=1.0):\n"
+        "        x = self.head(self.table(ids)) * scale\n"
+        "        return {'y': x if mask is None else x * mask[..., None], 'mask': None}\n"
+        "def text(): return Text().eval()\n"
+        "def named(): return text(), {'ids': torch.tensor([[3, 1]]), 'mask': torch.tensor([[True, False]])}\n"
+        "def both(): return text(), torch.tensor([[3, 1]]), {'scale': 2.0}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    try:
+        ids = resolve_model("texts:text", None, (4, 16)).example_inputs[0]
+        assert ids.dtype == torch.int64 and ids.min() >= 0 and 8 < ids.max() < 50
+        for spec in ("texts:text", "texts:named", "texts:both"):
+            resolved = resolve_model(spec, None, (4, 16) if spec == "texts:text" else None)
+            module = resolved.imported()
+            result = call_module(module, *resolved.example_inputs, **resolved.example_kwargs)
+            assert result["mask"] is None
+            torch.testing.assert_close(result["y"], resolved.call(resolved.tensors())["y"])
+    finally:
+        sys.modules.pop("texts", None)
+
+
+def test_exported_program_without_inputs_gets_valid_ones() -> None:
+    model = nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 2)).eval()
+    program = torch.export.export(model, (torch.zeros(2, 16, dtype=torch.int64),))
+    program.example_inputs = None
+    (ids,), kwargs = program_inputs("p", program)
+    assert not kwargs and ids.shape == (2, 16) and 8 < ids.max() < 50
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ func.func @write_overlaps(%a: tensor<2x3xf32>) {
 
 // -----
 
-// CHECK: a write into tensor<8xf32> gives that type, got tensor<8xi32>
+// CHECK: a write into tensor<8xf32> gives the same type, got tensor<8xi32>
 func.func @write_type(%a: tensor<6xf32>) {
   %e = df.empty : tensor<8xf32>
   %0 = "df.copy"(%a, %e) <{domain = #df.domain(i = 6), map = affine_map<(d0) -> (d0)>, write_map = affine_map<(d0) -> (d0)>}> : (tensor<6xf32>, tensor<8xf32>) -> tensor<8xi32>
