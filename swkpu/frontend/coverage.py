@@ -34,15 +34,24 @@ class Coverage:
 
 def coverage(ep: ExportedProgram) -> Coverage:
     """The operators of a captured program, after what has no rule was broken down. Raises ModelError."""
-    rules, known = load_rules(), Known()
+    rules, ep = load_rules(), decomposed(ep)
+    known = _constants(ep)
     calls: Counter[Any] = Counter(
         node.target
-        for node in decomposed(ep).graph.nodes
+        for node in ep.graph.nodes
         if node.op == "call_function" and isinstance(node.target, OpOverload) and not known.evaluate(node)
     )
     rows = {str(operator): {"calls": count, "supported": operator in rules} for operator, count in calls.items()}
     supported = sum(count for operator, count in calls.items() if operator in rules)
     return Coverage(calls.total(), supported, dict(sorted(rows.items())))
+
+
+def _constants(ep: ExportedProgram) -> Known:
+    known, lifted = Known(), ep.graph_signature.inputs_to_lifted_tensor_constants
+    for node in ep.graph.nodes:
+        if node.op == "placeholder" and node.name in lifted:
+            known.values[node] = ep.constants[lifted[node.name]]
+    return known
 
 
 def zoo_coverage(name: str) -> Coverage:

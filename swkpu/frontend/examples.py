@@ -7,10 +7,10 @@ from zlib import crc32
 
 import torch
 from torch import nn
+from torch.fx import Node
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
-    from torch.fx import Node
 
 
 def random_input(
@@ -70,5 +70,5 @@ def _input_for(name: str, node: Node) -> torch.Tensor:
     fake = node.meta["val"]
     embedding = torch.ops.aten.embedding.default
     tables = [user.args[0] for user in node.users if user.target is embedding and user.args[1] is node]
-    sizes = [table.meta["val"].shape[0] for table in tables if hasattr(table, "meta")]
+    sizes = [table.meta["val"].shape[0] for table in tables if isinstance(table, Node)]
     return random_input(name, tuple(int(d) for d in fake.shape), fake.dtype, min(sizes, default=None))

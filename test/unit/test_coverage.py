@@ -10,10 +10,10 @@ from swkpu.frontend.coverage import coverage, zoo_coverage
 
 
 class Mixed(nn.Module):
-    """An operator with a rule twice, one that has none and is broken down nowhere, and a constant."""
+    """An operator with a rule twice, one that has none and is broken down nowhere, and constants."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = x.relu() + torch.arange(4)
+        y = x.relu() + torch.arange(4) * torch.tensor([1, 2, 3, 4])
         return torch.linalg.svd(y.relu())[1]
 
 
