@@ -648,6 +648,119 @@ def target_error() -> str:
     return quick_session(*commands, fails=True)
 
 
+# ---- models and the frontend ---------------------------------------------------------------------------------------
+
+
+@part("docs/models.md", "zoo")
+def zoo_table() -> str:
+    from swkpu import zoo
+
+    rows = [
+        (
+            f"`{info.name}`",
+            "<br>".join(f"`{spec.name}` {'×'.join(map(str, spec.shape))}" for spec in info.inputs),
+            f"{info.parameters / 1e6:.2f} M",
+            f"{info.macs / 1e6:,.1f} M",
+            info.description,
+        )
+        for info in zoo.models().values()
+    ]
+    return table(("model", "inputs", "parameters", "MACs", "description"), rows)
+
+
+@part("docs/models.md", "operators", slow=True)
+def operators() -> str:
+    """The coverage of every model, which takes minutes."""
+    from swkpu import zoo
+    from swkpu.frontend.coverage import zoo_coverage
+
+    rows: list[tuple[str, ...]] = []
+    for name in zoo.names():
+        found = zoo_coverage(name)
+        supported = sum(row["supported"] for row in found.operators.values())
+        rows.append(
+            (
+                f"`{name}`",
+                f"{supported} of {len(found.operators)}",
+                f"{found.supported_calls:,} of {found.calls:,}",
+            )
+        )
+    return table(("model", "operators supported", "calls supported"), rows)
+
+
+@part("docs/models.md", "results")
+def results() -> str:
+    """What the benchmark of the zoo wrote, without what depends on the machine."""
+    rows = {(row["model"], row["precision"]): row for row in json.loads((ROOT / "docs" / "zoo.json").read_text())}
+    head = ("model", "precision", "max rel", "SQNR", "commands", "program", "cycles", "bound efficiency", "goal")
+    return table(head, (result_cells(row) for _, row in sorted(rows.items(), key=zoo_order)))
+
+
+def zoo_order(item: tuple[tuple[str, str], Any]) -> tuple[int, bool]:
+    from swkpu import zoo
+
+    model, precision = item[0]
+    return zoo.names().index(model), precision != "fp32"
+
+
+def result_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    where = (f"`{row['model']}`", row["precision"])
+    if "error" in row:
+        return (*where, *["–"] * 6, f"failed: {row['error'].splitlines()[0]}")
+    return (
+        *where,
+        "–" if row["max_rel_diff"] is None else f"{row['max_rel_diff']:.1e}",
+        "–" if row["sqnr_db"] is None else f"{row['sqnr_db']:.1f} dB",
+        f"{row['commands']:,}",
+        f"{row['program_bytes'] / 1024:,.0f} KB",
+        f"{row['cycles']:,}",
+        f"{row['efficiency']:.1%}",
+        "met" if row["met"] else "missed",
+    )
+
+
+@part("docs/frontend.md", "types")
+def element_types() -> str:
+    from swkpu.frontend.elements import ELEMENTS, short
+
+    kinds: dict[str, list[str]] = {}
+    for dtype, element in ELEMENTS.items():
+        kinds.setdefault(str(element), []).append(short(dtype))
+    return table(("IR", "torch"), ((f"`{ours}`", ", ".join(theirs)) for ours, theirs in kinds.items()))
+
+
+REFUSED = """\
+import torch
+from torch import nn
+
+
+class Spectrum(nn.Module):
+    def forward(self, x):
+        values = torch.linalg.svd(x)[1]
+        return values, torch.linalg.eigvalsh(x @ x.mT)
+
+
+def spectrum():
+    return Spectrum().eval()
+
+
+def save():
+    batch = torch.export.Dim("batch", min=2)
+    args, dynamic = (torch.zeros(8, 16),), ({0: batch},)
+    torch.export.save(torch.export.export(nn.Linear(16, 4).eval(), args, dynamic_shapes=dynamic), "dynamic.pt2")
+"""
+
+
+@part("docs/frontend.md", "refused")
+def refused() -> str:
+    """Models that cannot come in, and what is said of them."""
+    (workspace() / "refused.py").write_text(REFUSED)
+    _run('python -c "import refused; refused.save()"')
+    source = REFUSED.partition("\n\n\ndef spectrum")[0]
+    commands = ("swkpu compile refused:spectrum --input-shape 4,4", "swkpu compile dynamic.pt2")
+    return f"{code(f'# refused.py{chr(10)}{source}', 'python')}\n\n{quick_session(*commands, fails=True)}"
+
+
 # ---- examples and tools --------------------------------------------------------------------------------------------
 
 

@@ -100,8 +100,11 @@ class Piece:
     def compiled(self, args: Sequence[Any]) -> Callable[[list[torch.Tensor]], Any]:
         from swkpu.compiler import compile
 
-        frozen = Frozen(self.graph, args, self.frozen)
-        executable = compile(frozen, frozen.inputs(args), **{"name": "graph", **self.options})
+        with torch.inference_mode(False):
+            args = [a.clone() if isinstance(a, torch.Tensor) and a.is_inference() else a for a in args]
+            frozen = Frozen(self.graph, args, self.frozen)
+            options: dict[str, Any] = {"name": "graph", **self.options}
+            executable = compile(frozen, frozen.inputs(args), **options)
         return _with_changes(executable, frozen.changed) if frozen.changed else lambda tensors: executable(*tensors)
 
 

@@ -82,7 +82,7 @@ class Emitter:
                 case _:
                     pass
         streams = tuple(self._stream(op) for op in ops if isinstance(op, kpu.StreamOp))
-        if not streams:
+        if not streams and self.layers:
             raise IRError("the program is not scheduled; run kpu-schedule before translating it to a binary")
         segments, constants = self._constants([op for op in ops if isinstance(op, kpu.ConstantOp)])
         inputs = tuple(self._symbol(op.sym_name.data, op.result, op.host) for op in ops if isinstance(op, kpu.InputOp))
@@ -146,7 +146,7 @@ class Emitter:
         offset, steps = kpu.layout_of(value)
         strides = [s * dtype.bytes for s in steps[slots:] or (1,)]
         shape = list(extents or inner)
-        moduli = list(inner)
+        moduli = [max(n, 1) for n in inner]
         if slots:
             strides.insert(0, aligned(prod(inner) * dtype.bytes))
             shape.insert(0, UNBOUNDED)

@@ -17,6 +17,8 @@ from xdsl.dialects.builtin import LocationAttr
 from swkpu.dialects.location import location
 
 _FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d+), in ', re.MULTILINE)
+_DYNAMO_ROOT = re.compile(r"^L\['\w+'\]\.?")
+"""What torch.compile puts before the path of a module."""
 _TORCH = Path(torch.__file__).parent.as_posix() + "/"
 _LABELS = {
     "view": "reshape",
@@ -82,7 +84,7 @@ def source_of(graph: Graph, node: Node) -> Source | str:
 def module_stack(node: Node) -> list[tuple[str, str]]:
     """(key, qualified path) from the root inwards. The key tells calls of one module apart."""
     stack: dict[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}
-    return [("", "")] + [(key, path) for key, (path, _) in stack.items()]
+    return [("", "")] + [(key, _DYNAMO_ROOT.sub("", path)) for key, (path, _) in stack.items()]
 
 
 def label(node: Node) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, TensorType
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Operation, SSAValue
 from xdsl.ir.affine import AffineExpr
 
@@ -14,20 +14,15 @@ from swkpu.dialects import df, nn
 from swkpu.dialects.df import Domain
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
+from swkpu.interp.constants import array_of
 from swkpu.lowering.structure import affine, inline_constant
 from swkpu.lowering.table import lowering
-from swkpu.types import dtype_of, i32, numpy_dtype
+from swkpu.types import i32
 
 
 @lowering(nn.ConstantOp)
 def lower_constant(op: nn.ConstantOp) -> list[Operation]:
-    value = op.value
-    if isinstance(value, DenseIntOrFPElementsAttr):
-        type_ = type_of(op.result)
-        array = np.array(value.get_values(), dtype=numpy_dtype(dtype_of(type_.element_type)))
-        if value.is_splat():
-            array = np.broadcast_to(array.reshape(-1)[0], type_.get_shape())
-        value = WeightAttr.from_array(array.reshape(type_.get_shape()))
+    value = op.value if isinstance(op.value, WeightAttr) else WeightAttr.from_array(array_of(op))
     return [df.ConstantOp(value, op.result.type)]
 
 

@@ -58,7 +58,8 @@ def lower_concat(op: nn.ConcatOp) -> list[Operation]:
         at += shape_of(value)[dim]
     empty = df.EmptyOp(op.result.type)
     ops: list[Operation] = [empty]
-    for i in sorted(range(len(starts)), key=lambda i: _position(op.operands[i])):
+    filled = [i for i, v in enumerate(op.operands) if 0 not in shape_of(v)]
+    for i in sorted(filled, key=lambda i: _position(op.operands[i])):
         rank = len(shape_of(op.operands[i]))
         offset = [starts[i] if d == dim else 0 for d in range(rank)]
         ops.append(write(op.operands[i], ops[-1].results[0], offset, [1] * rank))

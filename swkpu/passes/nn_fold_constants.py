@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.func import FuncOp
 from xdsl.interpreter import Interpreter
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.rewriter import InsertPoint, Rewriter
 
-from swkpu.dialects.nn import ConstantOp, NNOp
+from swkpu.dialects.nn import ConstantOp, NNOp, shape_of, type_of
 
 
 @dataclass(frozen=True)
 class NnFoldConstantsPass(ModulePass):
     """Replace every nn op whose operands are all constants by its value.
 
-    Values of up to 16 elements are written in the IR; larger ones become weights named by their content.
+    A tensor without elements is a constant, wherever it comes from. Values of up to 16 elements are written in the IR;
+    larger ones become weights named by their content.
     """
 
     name = "nn-fold-constants"
@@ -30,6 +33,7 @@ class NnFoldConstantsPass(ModulePass):
 
 def fold_constants(module: ModuleOp) -> None:
     """The pass, for other passes to use. Constants that nothing uses (any more) are removed."""
+    _fold_empty_tensors(module)
     foldable = [op for op in module.walk() if isinstance(op, NNOp) and op.operands]
     interpreter: Interpreter | None = None
     for op in foldable:
@@ -41,6 +45,31 @@ def fold_constants(module: ModuleOp) -> None:
             interpreter = interpreter_of(module)
         _fold(op, interpreter)
     erase_unused(v for op in module.walk() if isinstance(op, ConstantOp) for v in op.results)
+
+
+def _fold_empty_tensors(module: ModuleOp) -> None:
+    """Arguments and results without elements become constants."""
+    for function in [o for o in module.walk() if isinstance(o, FuncOp) and o.body.blocks]:
+        for argument in function.args:
+            if _is_empty(argument) and argument.first_use is not None:
+                empty = _empty(argument)
+                Rewriter.insert_op(empty, InsertPoint.at_start(function.body.block))
+                argument.replace_all_uses_with(empty.result)
+    for op in [o for o in module.walk() if isinstance(o, NNOp) and _is_empty(o.results[0])]:
+        empty = _empty(op.results[0])
+        empty.location = op.location
+        Rewriter.replace_op(op, empty)
+
+
+def _is_empty(value: SSAValue) -> bool:
+    return isinstance(value.type, TensorType) and 0 in value.type.get_shape()
+
+
+def _empty(like: SSAValue) -> ConstantOp:
+    from swkpu.interp.constants import constant
+    from swkpu.types import dtype_of, numpy_dtype
+
+    return constant(np.zeros(shape_of(like), numpy_dtype(dtype_of(type_of(like).element_type))))
 
 
 def _fold(op: NNOp, interpreter: Interpreter) -> None:
