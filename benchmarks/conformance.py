@@ -1,6 +1,6 @@
 """How much of PyTorch comes in: the sample inputs of torch's own operator tests, compiled and compared to eager.
 
-Every entry of `op_db` that has float32 on the CPU is one operator with its samples. An operator is
+Every entry of `op_db` that has float32 (or another type) on the CPU is one operator with its samples. An operator is
 
   whole      every sample gives eager's values, shapes and types
   partial    some samples do, the others are refused by name
@@ -36,6 +36,8 @@ Run = Callable[[torch.nn.Module, tuple[torch.Tensor, ...]], Any]
 CAP = 24
 """How many of an operator's samples are tried unless told otherwise, evenly spread over its list."""
 TARGET = "kpu-t64"
+ACCURACY = {torch.float16: 4e-3, torch.bfloat16: 3e-2}
+"""Relative tolerances beside that of float32."""
 UNSPECIFIED = {"empty", "empty_like", "new_empty", "new_empty_strided", "empty_permuted", "empty_strided"}
 """Operators whose values are whatever memory held: only shape and type are compared."""
 
@@ -124,11 +126,11 @@ class Outcome:
         return "partial" if self.passed else "refused"
 
 
-def entries(only: Sequence[str] = (), shard: tuple[int, int] = (0, 1)) -> list[Any]:
-    """The operators with float32 on the CPU whose name contains one of `only` (or is it, after "="); every n-th."""
+def entries(only: Sequence[str], shard: tuple[int, int], dtype: torch.dtype) -> list[Any]:
+    """The operators with a type on the CPU whose name contains one of `only` (or is it, after "="); every n-th."""
     from torch.testing._internal.common_methods_invocations import op_db
 
-    found = [op for op in op_db if torch.float32 in op.supported_dtypes("cpu")]
+    found = [op for op in op_db if dtype in op.supported_dtypes("cpu")]
     if only:
         found = [op for op in found if any(_chosen(op.formatted_name, text) for text in only)]
     return found[shard[0] :: shard[1]]
@@ -138,19 +140,19 @@ def _chosen(name: str, text: str) -> bool:
     return name == text[1:] if text.startswith("=") else text in name
 
 
-def samples_of(op: Any, cap: int) -> tuple[list[Sample], int]:
+def samples_of(op: Any, cap: int, dtype: torch.dtype) -> tuple[list[Sample], int]:
     """Up to `cap` samples, the same at every run, and how many there are."""
     torch.manual_seed(0)
     random.seed(0)
-    found = list(op.sample_inputs("cpu", torch.float32, requires_grad=False))
+    found = list(op.sample_inputs("cpu", dtype, requires_grad=False))
     picked = range(len(found)) if len(found) <= cap else [i * len(found) // cap for i in range(cap)]
     return [Sample(op.op, ((found[i].input, *found[i].args), found[i].kwargs)) for i in picked], len(found)
 
 
-def examine(op: Any, run: Run, cap: int = CAP) -> Outcome:
+def examine(op: Any, run: Run, cap: int, dtype: torch.dtype) -> Outcome:
     """Compile, run and compare an operator's samples."""
     start = time.perf_counter()
-    samples, total = samples_of(op, cap)
+    samples, total = samples_of(op, cap, dtype)
     outcome = Outcome(op.formatted_name, samples=len(samples), of=total)
     _examine(samples, run, outcome)
     outcome.seconds = time.perf_counter() - start
@@ -204,7 +206,7 @@ def _reason(error: Exception) -> str:
 
 
 def difference(found: Sequence[Any], expected: Sequence[Any], values: bool = True) -> str | None:
-    """What is wrong about results; None where they are eager's to fp32 accuracy. Integers and shapes are exact."""
+    """What is wrong about results; None where they are eager's to the accuracy of its type. Integers and shapes are exact."""
     if len(found) != len(expected):
         return f"{len(found)} results, expected {len(expected)}"
     for index, (a, b) in enumerate(zip(found, expected)):
@@ -228,7 +230,8 @@ def _tensor_difference(a: torch.Tensor, b: torch.Tensor, values: bool) -> str | 
     rtol, atol = 0.0, 0.0
     if b.is_floating_point():
         finite = b[b.isfinite()]
-        rtol, atol = 1e-4, 1e-5 * max(1.0, float(finite.abs().max()) if finite.numel() else 1.0)
+        rtol = ACCURACY.get(b.dtype, 1e-4)
+        atol = rtol / 10 * max(1.0, float(finite.abs().max()) if finite.numel() else 1.0)
     try:
         torch.testing.assert_close(a, b, rtol=rtol, atol=atol, equal_nan=True, check_stride=False)
     except AssertionError as error:
@@ -237,13 +240,17 @@ def _tensor_difference(a: torch.Tensor, b: torch.Tensor, values: bool) -> str | 
 
 
 def conformance(
-    run: Run = on_nn, cap: int = CAP, only: Sequence[str] = (), shard: tuple[int, int] = (0, 1)
+    run: Run = on_nn,
+    cap: int = CAP,
+    only: Sequence[str] = (),
+    shard: tuple[int, int] = (0, 1),
+    dtype: torch.dtype = torch.float32,
 ) -> Iterator[Outcome]:
     """Every operator's outcome, as it is known."""
-    for op in entries(only, shard):
+    for op in entries(only, shard, dtype):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield examine(op, run, cap)
+            yield examine(op, run, cap, dtype)
 
 
 def summary(outcomes: Sequence[Outcome], cap: int) -> str:
@@ -269,12 +276,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="operators whose name contains this")
     parser.add_argument("--level", choices=LEVELS, default="nn", help="how far samples are compiled (default: nn)")
     parser.add_argument("--shard", default="0/1", metavar="I/N", help="every N-th operator, from the I-th on")
+    parser.add_argument("--dtype", default="float32", help="the type of the samples (default: float32)")
     parser.add_argument("--cap", type=int, default=CAP, help=f"samples per operator (default: {CAP})")
     parser.add_argument("--json", metavar="FILE", help="write every outcome as JSON")
     args = parser.parse_args(arguments)
     index, count = map(int, args.shard.split("/"))
     outcomes: list[Outcome] = []
-    for outcome in conformance(LEVELS[args.level], args.cap, args.only, (index, count)):
+    for outcome in conformance(LEVELS[args.level], args.cap, args.only, (index, count), getattr(torch, args.dtype)):
         outcomes.append(outcome)
         if sys.stderr.isatty():
             print(f"\r{len(outcomes)} {outcome.name:60}", end="", file=sys.stderr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -60,18 +61,26 @@ def _names(text: str) -> list[str]:
 
 
 def measured(model: str, target: str, precision: str, timeout: float | None = None) -> Row:
-    """A row, made by another process. One that dies is an `error` too."""
+    """A row, made by another process. One that dies, or takes too long, is an `error` with where it was."""
     where = {"model": model, "target": target, "precision": precision}
-    command = [sys.executable, "-m", "benchmarks.zoo_case", model, target, precision]
+    command = [sys.executable, "-X", "faulthandler", "-m", "benchmarks.zoo_case", model, target, precision]
     root = Path(__file__).resolve().parents[1]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path[1:]])}
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return {**where, "error": f"not done after {timeout:g} s", "traceback": []}
-    if done.returncode != 0:
-        return {**where, "error": f"exit code {done.returncode}", "traceback": done.stderr.splitlines()[-TAIL:]}
-    return json.loads(done.stdout.splitlines()[-1])
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # prints where it is
+            _, err = process.communicate()
+            return {**where, "error": f"not done after {timeout:g} s", "traceback": _frames(err)}
+    if process.returncode != 0:
+        return {**where, "error": f"exit code {process.returncode}", "traceback": err.splitlines()[-TAIL:]}
+    return json.loads(out.splitlines()[-1])
+
+
+def _frames(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.lstrip().startswith("File ")][:TAIL]
 
 
 def cell(row: Row, key: str) -> str:

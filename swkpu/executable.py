@@ -84,7 +84,7 @@ class Executable:
         flat = list(args) if signature is None else signature.tensors(args, kwargs)
         if len(flat) != len(self.program.inputs):
             raise InputError(f"the program takes {len(self.program.inputs)} inputs, got {len(flat)}")
-        as_torch = any(isinstance(a, torch.Tensor) for a in flat)
+        as_torch = not flat or any(isinstance(a, torch.Tensor) for a in flat)
         arrays = [to_numpy(a) if isinstance(a, torch.Tensor) else np.asarray(a) for a in flat]
         outputs = list(self.run(dict(zip(self.input_names, arrays))).values())
         results = [to_torch(o) for o in outputs] if as_torch else outputs

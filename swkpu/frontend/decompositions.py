@@ -42,7 +42,7 @@ def addbmm(x: Tensor, left: Tensor, right: Tensor, *, beta: float = 1, alpha: fl
 @decomposition(aten._cdist_forward.default)
 def cdist(x: Tensor, y: Tensor, order: float, compute_mode: int | None) -> Tensor:
     distance = x.unsqueeze(-2) - y.unsqueeze(-3)
-    return torch.linalg.vector_norm(distance, order, -1) if x.shape[-1] else distance.sum(-1)
+    return torch.linalg.vector_norm(distance, order, -1) if distance.numel() else distance.sum(-1)
 
 
 @decomposition(aten._pdist_forward.default)
@@ -102,8 +102,40 @@ def frexp(x: Tensor) -> tuple[Tensor, Tensor]:
 def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements are in each of some equal intervals; the last one is closed."""
     x = x.flatten()
+    if not x.numel():
+        return x.new_zeros(bins)
     low, high = (x.min(), x.max()) if min == max else (torch.full_like(x[0], min), torch.full_like(x[0], max))
     low, high = torch.where(low == high, low - 1, low), torch.where(low == high, high + 1, high)
     place = torch.floor((x - low) / (high - low) * bins).clamp(max=bins - 1)
     place = torch.where((x >= low) & (x <= high), place, -1.0)
     return (place.unsqueeze(0) == torch.arange(bins, device=x.device).unsqueeze(1)).to(x.dtype).sum(1)
+
+
+@decomposition(aten.nonzero_static.default)
+def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """The first `size` places that are not zero, in order; then the fill value."""
+    found = x.flatten() != 0
+    order = torch.where(found, found.to(torch.int64).cumsum(0) - 1, -1)
+    hits = order.unsqueeze(0) == torch.arange(size).unsqueeze(1)
+    place = torch.where(hits, torch.arange(found.shape[0]), 0).sum(1)
+    strides = [torch.Size(x.shape[d + 1 :]).numel() for d in range(x.dim())]
+    places = [place // max(stride, 1) % max(length, 1) for stride, length in zip(strides, x.shape)]
+    result = torch.stack(places, 1) if places else place.new_zeros((size, 0))
+    return torch.where(hits.any(1, keepdim=True), result, fill_value)
+
+
+@decomposition(aten.mode.default)
+def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """The most frequent element, the smallest of several such; where it is last."""
+    if x.dim() == 0:
+        return x.clone(), torch.zeros_like(x, dtype=torch.int64)
+    x = x.movedim(dim, -1)
+    count = (x.unsqueeze(-1) == x.unsqueeze(-2)).to(torch.int32).sum(-1)
+    is_frequent = count == count.amax(-1, keepdim=True)
+    rank = (x.unsqueeze(-2) < x.unsqueeze(-1)).to(torch.int32).sum(-1)
+    first = torch.where(is_frequent, rank, x.shape[-1]).amin(-1, keepdim=True)
+    is_mode = is_frequent & (rank == first)
+    index = torch.where(is_mode, torch.arange(x.shape[-1]), -1).amax(-1, keepdim=True)
+    value = x.gather(-1, index)
+    results = (value.movedim(-1, dim), index.movedim(-1, dim))
+    return results if keepdim else (results[0].squeeze(dim), results[1].squeeze(dim))

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn as torch_nn
-from torch._ops import OpOverload
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import Node
@@ -34,6 +33,7 @@ from swkpu.errors import ModelError
 from swkpu.frontend.builder import NodeBuilder
 from swkpu.frontend.capture import capture, is_data_dependent, quiet
 from swkpu.frontend.checks import BY_VALUE, check_outputs, check_static, values_of
+from swkpu.frontend.direct import direct_rules
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short, within_range
 from swkpu.frontend.known import Known
 from swkpu.frontend.missing import Missing, stand_in
@@ -64,10 +64,14 @@ def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
     keys. Raises UnsupportedOpError, which lists all that is unsupported, or ModelError.
     """
     check_static(ep)
-    ep = decomposed(ep)
-    check_static(ep)
+    rules = load_rules()
+    chosen = direct_rules(ep, rules)
+    if chosen is None:
+        ep = decomposed(ep)
+        check_static(ep)
+        chosen = {node: rules[node.target] for node in ep.graph.nodes if node.target in rules}
     check_outputs(ep.graph_signature)
-    return _Import(ep, name).run()
+    return _Import(ep, name, chosen).run()
 
 
 def decomposed(ep: ExportedProgram) -> ExportedProgram:
@@ -105,6 +109,7 @@ class _Import:
 
     ep: ExportedProgram
     name: str
+    rules: Mapping[Node, Rule]
     block: Block = field(default_factory=Block)
     values: dict[Node, Any] = field(default_factory=dict)
     """What each node is: an SSA value, a tuple of them, or a Python value."""
@@ -119,11 +124,10 @@ class _Import:
     def run(self) -> ModuleOp:
         self.sources = sources(self.ep.graph)
         self.builder = Builder(InsertPoint.at_end(self.block))
-        rules = load_rules()
         names = self.bind_placeholders()
         for node in self.ep.graph.nodes:
             if node.op == "call_function" and not self.known.evaluate(node):
-                self.values[node] = self.import_call(node, rules)
+                self.values[node] = self.import_call(node)
         self.missing.report()
         outputs = self.outputs()
         self.warn_of_double()
@@ -214,15 +218,15 @@ class _Import:
 
     # ---- calls ----
 
-    def import_call(self, node: Node, rules: dict[OpOverload, Rule]) -> Any:
+    def import_call(self, node: Node) -> Any:
         if node.target is operator.getitem:
             return self.item(node)
         try:
             b = self.node_builder(node)
-            if not isinstance(node.target, OpOverload) or node.target not in rules:
+            if node not in self.rules:
                 raise Unsupported("")
             args, kwargs = self.resolve(node.args, b), self.resolve(node.kwargs, b)
-            return self.typed(node, b, rules[node.target](b, *args, **kwargs))
+            return self.typed(node, b, self.rules[node](b, *args, **kwargs))
         except Unsupported as reason:
             return self.skip(node, str(reason))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Container
 from typing import Any
 
 import torch
@@ -31,6 +32,25 @@ SHAPED_LIKE = frozenset(
 """Operators that take from their first operand its shape and type only."""
 
 
+def is_constant(node: Node, known: Container[Node]) -> bool:
+    """Whether a call has the same result in every run, given those whose results are known."""
+    target = node.target
+    if _is_empty(node):
+        return True
+    if not isinstance(target, OpOverload) and target is not operator.getitem:
+        return False
+    if isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
+        return False
+    needed = node.all_input_nodes[1:] if target in SHAPED_LIKE else node.all_input_nodes
+    return all(operand in known for operand in needed)
+
+
+def _is_empty(node: Node) -> bool:
+    """Whether a node's results are tensors without elements."""
+    fakes = pytree.tree_leaves(node.meta.get("val"))
+    return bool(fakes) and all(isinstance(f, torch.Tensor) and _is_plain(f) and f.numel() == 0 for f in fakes)
+
+
 class Known:
     """The values known so far: constants, tensors without elements, and all that is computed from these only."""
 
@@ -42,10 +62,7 @@ class Known:
 
     def note_empty(self, node: Node) -> bool:
         """Know a node whose tensors have no elements; returns whether it is one."""
-        fakes = pytree.tree_leaves(node.meta.get("val"))
-        if not fakes or not all(
-            isinstance(fake, torch.Tensor) and _is_plain(fake) and fake.numel() == 0 for fake in fakes
-        ):
+        if not _is_empty(node):
             return False
         self.values[node] = pytree.tree_map(_empty, node.meta["val"])
         return True
@@ -55,15 +72,11 @@ class Known:
         target = node.target
         if self.note_empty(node):
             return True
-        if not callable(target) or not (isinstance(target, OpOverload) or target is operator.getitem):
-            return False
-        if isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
+        if not is_constant(node, self.values) or not callable(target):
             return False
         values = self.values
         if target in SHAPED_LIKE and isinstance(node.args[0], Node):
             values = {**values, node.args[0]: _empty(node.args[0].meta["val"])}
-        if not all(operand in values for operand in node.all_input_nodes):
-            return False
         args, kwargs = map_arg((node.args, node.kwargs), lambda operand: values[operand])
         try:
             self.values[node] = target(*args, **kwargs)

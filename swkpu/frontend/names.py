@@ -26,6 +26,7 @@ _LABELS = {
     "max_pool2d_with_indices": "max_pool2d",
     "native_batch_norm_legit_no_training": "batch_norm",
     "to_copy": "cast",
+    "to": "cast",
 }
 _UNNAMED = {
     torch.ops.aten.clone.default,

@@ -7,7 +7,7 @@ source is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import factorial, log, pi, sqrt
+from math import log, pi, sqrt
 
 import torch
 from torch import Tensor
@@ -62,29 +62,21 @@ def digamma(x: Tensor) -> Tensor:
     return torch.where((x <= 0) & (fraction == 0), pole, result)
 
 
-@decomposition(aten.special_zeta.default)
-def zeta(x: Tensor, q: Tensor) -> Tensor:
-    """The sum of (q + k)^-x by Euler-Maclaurin after 9 terms (DLMF 25.11.28), for x > 1 and q > 0."""
-    total = sum((torch.pow(q + k, -x) for k in range(1, 9)), torch.pow(q, -x))
-    w = q + 9
-    power = torch.pow(w, -x)
-    total = total + power * w / (x - 1) + 0.5 * power
-    factor, term = x, power / w
-    for n, bernoulli in enumerate((1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66)):
-        total = total + factor * term * (bernoulli / factorial(2 * n + 2))
-        factor = factor * (x + 2 * n + 1) * (x + 2 * n + 2)
-        term = term / (w * w)
-    total = torch.where(x == 1, torch.inf, torch.where(x < 1, torch.nan, total))
-    is_whole = q == torch.floor(q)
-    below = torch.where(is_whole, torch.inf, torch.where(x == torch.floor(x), total, torch.nan))
-    return torch.where(q <= 0, torch.where(x <= 1, torch.nan, below), total)
-
-
 @decomposition(aten.polygamma.default)
 def polygamma(n: int, x: Tensor) -> Tensor:
+    """n = 0 and n = 1: A&S 6.4.12 at x + 8, the reflection formula 6.4.7 below 1/2."""
     if n == 0:
         return torch.digamma(x)
-    return torch.special.zeta(torch.full_like(x, n + 1), x) * float((-1) ** (n + 1) * factorial(n))
+    if n != 1:
+        return NotImplemented
+    reflected = x < 0.5
+    z = torch.where(reflected, 1 - x, x)
+    steps = sum(((z + i) ** -2 for i in range(1, 8)), z**-2)
+    w = z + 8
+    inverse = 1 / (w * w)
+    result = steps + 1 / w + 0.5 * inverse + inverse / w * horner(inverse, (1 / 6, -1 / 30, 1 / 42, -1 / 30))
+    sine = torch.sin(pi * (x - torch.floor(x)))
+    return torch.where(reflected, (pi / sine) ** 2 - result, result)
 
 
 # ---- the error function ----
@@ -207,3 +199,9 @@ def modified_bessel_k0(x: Tensor) -> Tensor:
 @decomposition(aten.special_modified_bessel_k1.default)
 def modified_bessel_k1(x: Tensor) -> Tensor:
     return torch.special.scaled_modified_bessel_k1(x) * torch.exp(-x)
+
+
+@decomposition(aten.special_spherical_bessel_j0.default)
+def spherical_j0(x: Tensor) -> Tensor:
+    near = horner(x * x, (1.0, -1 / 6, 1 / 120, -1 / 5040))
+    return torch.where(x.abs() < 0.5, near, torch.where(x.isinf(), 0.0, torch.sin(x) / x))

@@ -123,7 +123,8 @@ def _overfull_step(
         live = sum(v.request.size for v in resident if v.request.start <= i <= v.request.end)
         streams = min(constants[i], capacity // 4)
         moving = [v for v in (*op.operands, *op.results) if root(v) in spilled]
-        streams += sum(min(bytes_of(v), capacity // 8) for v in moving)
+        share = capacity // max(8, 2 * len(moving))
+        streams += sum(min(bytes_of(v), share) for v in moving)
         over = live + streams - capacity
         if over > excess:
             worst, excess = i, over

@@ -20,6 +20,10 @@ from swkpu.dialects import df
 from swkpu.dialects.df import RecurrenceOp, result_dims
 
 
+MAX_READS = 12
+"""A recurrence with more operands would find no room for their blocks."""
+
+
 @dataclass(frozen=True)
 class _Fusion:
     """A producer, its elementwise consumer, and each of the consumer's dims as the producer's dims make it."""
@@ -38,6 +42,8 @@ def _find(consumer: RecurrenceOp) -> _Fusion | None:
             continue
         if producer.destination is not None:
             continue  # the consumer reads more than this producer makes
+        if len({*producer.reads, *consumer.reads}) > MAX_READS:
+            continue
         if all(use.operation is consumer for use in producer.result.uses):
             if candidates.get(producer, map) != map:
                 candidates.pop(producer)  # read in two ways

@@ -18,8 +18,7 @@ Function = Callable[[torch.Tensor], torch.Tensor]
 FUNCTIONS: dict[str, tuple[Function, Function, torch.Tensor]] = {
     "lgamma": (ours.lgamma, torch.lgamma, LINE),
     "digamma": (ours.digamma, torch.digamma, LINE),
-    "trigamma": (lambda x: ours.polygamma(1, x), lambda x: torch.polygamma(1, x), POSITIVE),
-    "polygamma_3": (lambda x: ours.polygamma(3, x), lambda x: torch.polygamma(3, x), POSITIVE),
+    "trigamma": (lambda x: ours.polygamma(1, x), lambda x: torch.polygamma(1, x), POSITIVE - 5),
     "erfinv": (ours.erfinv, torch.erfinv, PROBABILITY * 2 - 1),
     "ndtri": (ours.ndtri, torch.special.ndtri, PROBABILITY),
     "erfcx": (ours.erfcx, torch.special.erfcx, LINE.clamp(min=-5)),

@@ -33,6 +33,8 @@ aten = torch.ops.aten
     aten.squeeze_copy.default,
     aten.squeeze_copy.dim,
     aten.squeeze_copy.dims,
+    aten.view_as.default,
+    aten.reshape_as.default,
 )
 def reshape(b: NodeBuilder, x: SSAValue, *_: object) -> SSAValue:
     """nn.reshape"""
@@ -45,7 +47,7 @@ def permute(b: NodeBuilder, x: SSAValue, dims: Sequence[int]) -> SSAValue:
     return b.permute(x, dims)
 
 
-@rule(aten.transpose.int, aten.transpose_copy.int)
+@rule(aten.transpose.int, aten.transpose_copy.int, aten.swapaxes.default, aten.swapdims.default)
 def transpose(b: NodeBuilder, x: SSAValue, first: int, second: int) -> SSAValue:
     """nn.permute"""
     rank = len(nn.shape_of(x))
@@ -63,7 +65,7 @@ def t(b: NodeBuilder, x: SSAValue) -> SSAValue:
     return b.permute(x, range(len(nn.shape_of(x)))[::-1])
 
 
-@rule(aten.expand.default, aten.expand_copy.default)
+@rule(aten.expand.default, aten.expand_copy.default, aten.expand_as.default, aten.broadcast_to.default)
 def expand(b: NodeBuilder, x: SSAValue, *_: object, **__: object) -> SSAValue:
     """nn.reshape for new dims, nn.expand to repeat elements"""
     return b.expand(x, b.shape)
@@ -96,6 +98,12 @@ def flip(b: NodeBuilder, x: SSAValue, dims: Sequence[int]) -> SSAValue:
 def same(b: NodeBuilder, x: SSAValue, **_: object) -> SSAValue:
     """nothing: values have no storage to copy"""
     return x
+
+
+@rule(aten.to.dtype, aten.to.dtype_layout, aten.to.device, aten.to.other, aten.type_as.default)
+def to(b: NodeBuilder, x: SSAValue, *_: object, **__: object) -> SSAValue:
+    """nn.cast, or nothing where the type stays"""
+    return b.cast(x, b.element)
 
 
 @rule(aten.copy.default)
