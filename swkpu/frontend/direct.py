@@ -24,7 +24,7 @@ from swkpu.frontend.table import Rule
 
 aten = torch.ops.aten
 
-COMPUTING = ("attention", "contraction", "convolution", "direct", "normalization", "resize", "window")
+COMPUTING = ("attention", "contraction", "convolution", "normalization", "resize", "window")
 """Modules whose rules are of operators that always make a new tensor, although torch does not declare it of some."""
 
 
@@ -84,13 +84,16 @@ def _makes_new(target: Any, found: Rule | None) -> bool:
     """Whether an operator's result is a tensor that shares its memory with no other."""
     if any(result.alias_info is not None for result in schema_of(target).returns):
         return False
-    declared = not target._can_decompose()
-    return declared or (found is not None and found.__module__.rpartition(".")[2] in COMPUTING)
+    if not target._can_decompose() or found is _whole_batch_norm:
+        return True
+    return found is not None and found.__module__.rpartition(".")[2] in COMPUTING
 
 
 def _rule_of(node: Node, target: OpOverload, rules: Mapping[OpOverload, Rule]) -> Rule | None:
     if target is aten.batch_norm.default and node.args[5] is False and None not in node.args[3:5]:
         return _whole_batch_norm
+    if target is aten.dropout.default and node.args[2] is False:
+        return _whole_dropout
     return rules.get(target)
 
 
@@ -98,3 +101,8 @@ def _whole_batch_norm(b: NodeBuilder, x: SSAValue, *args: Any) -> SSAValue:
     """nn.batch_norm, of the operator that torch otherwise breaks down"""
     weight, bias, mean, variance, _, momentum, eps, *_ = args
     return batch_norm(b, x, weight, bias, mean, variance, momentum, eps)[0]
+
+
+def _whole_dropout(b: NodeBuilder, x: SSAValue, *_: Any) -> SSAValue:
+    """nothing: inference drops nothing"""
+    return x

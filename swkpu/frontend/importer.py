@@ -13,7 +13,7 @@ import torch
 from torch import nn as torch_nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
-from torch.fx import Node
+from torch.fx import Graph, Node
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
     ArrayAttr,
@@ -125,8 +125,9 @@ class _Import:
         self.sources = sources(self.ep.graph)
         self.builder = Builder(InsertPoint.at_end(self.block))
         names = self.bind_placeholders()
+        self.live = live(self.ep.graph)
         for node in self.ep.graph.nodes:
-            if node.op == "call_function" and not self.known.evaluate(node):
+            if node.op == "call_function" and node in self.live and not self.known.evaluate(node):
                 self.values[node] = self.import_call(node)
         self.missing.report()
         outputs = self.outputs()
@@ -236,7 +237,7 @@ class _Import:
             raise Unsupported("on sparse tensors")
         fake = next(iter(fakes), None)
         shape, element = (tuple(fake.shape), element_of(fake.dtype)) if fake is not None else ((), f32)
-        items = [user.args[1] for user in node.users if user.target is operator.getitem]
+        items = [user.args[1] for user in node.users if user.target is operator.getitem and user in self.live]
         used = frozenset(item for item in items if isinstance(item, int))
         operand = node.args[0] if node.args else None
         first = operand.meta.get("val") if isinstance(operand, Node) else None
@@ -303,3 +304,12 @@ class _Import:
                     f"output {index} of the model is {short(node.meta['val'].dtype)}; accepted are {accepted()}"
                 )
         return [self.resolve(node, result) for node in nodes]
+
+
+def live(graph: Graph) -> set[Node]:
+    """The nodes that an output needs."""
+    found: set[Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op == "output" or not found.isdisjoint(node.users):
+            found.add(node)
+    return found

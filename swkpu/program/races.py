@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Region:
     high: tuple[int, ...]
     tiles: TileRange
 
-    @property
+    @cached_property
     def address(self) -> tuple[int, int]:
         """First byte and one past the last."""
         low = self.map.base + sum(c * s for c, s in zip(self.low, self.map.strides))
@@ -127,26 +128,24 @@ def _reach(
     return tuple(out)
 
 
-class _History:
-    """Accesses of one memory that some stream may not know of yet."""
+class _Log:
+    """Accesses of one memory, searched by address."""
 
     def __init__(self) -> None:
         self.count = 0
         self.data: Ints = np.zeros((_COMPACT, 5), np.int64)  # low, high, stream, sequence, writes
         self.who: list[tuple[Region, Command, int]] = []
 
-    def add(self, region: Region, command: Command, stream: int, sequence: int, writes: bool) -> None:
-        if self.count == len(self.data):
+    def append(self, rows: Ints, who: Sequence[tuple[Region, Command, int]]) -> None:
+        while self.count + len(rows) > len(self.data):
             self.data = np.concatenate([self.data, np.zeros_like(self.data)])
-        low, high = region.address
-        self.data[self.count] = (low, high, stream, sequence, writes)
-        self.who.append((region, command, stream))
-        self.count += 1
+        self.data[self.count : self.count + len(rows)] = rows
+        self.who += who
+        self.count += len(rows)
 
     def unordered(
         self, region: Region, stream: int, clock: Ints, writes: bool
     ) -> Iterator[tuple[Region, Command, int]]:
-        """Accesses that touch the same bytes, conflict, and are not known to be complete."""
         low, high = region.address
         d = self.data[: self.count]
         hit = (d[:, 0] < high) & (d[:, 1] > low) & (d[:, 3] > clock[d[:, 2]]) & (d[:, 2] != stream)
@@ -155,13 +154,51 @@ class _History:
         for i in np.nonzero(hit)[0]:
             yield self.who[i]
 
-    def compact(self, known: Ints) -> None:
-        """Forget what every stream knows of: `known[s]` is the least any other stream knows of stream s."""
+    def unknown(self, known: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which accesses lie after what is known of each stream."""
         d = self.data[: self.count]
-        keep = np.nonzero(d[:, 3] > known[d[:, 2]])[0]
-        self.data[: len(keep)] = d[keep]
-        self.who = [self.who[i] for i in keep]
-        self.count = len(keep)
+        return d[:, 3] > known[d[:, 2]]
+
+    def take(self, which: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[Ints, list[tuple[Region, Command, int]]]:
+        """Remove some accesses and return them."""
+        taken = self.data[: self.count][which].copy(), [w for w, out in zip(self.who, which) if out]
+        kept = self.data[: self.count][~which]
+        self.who = [w for w, out in zip(self.who, which) if not out]
+        self.count = len(kept)
+        self.data[: self.count] = kept
+        return taken
+
+
+class _History:
+    """Accesses of one memory that some stream may not know of yet. Those that all busy streams know of are `old`: only
+    a stream that has been idle looks there.
+    """
+
+    def __init__(self, streams: int) -> None:
+        self.recent, self.old = _Log(), _Log()
+        self.latest_old: Ints = np.zeros(streams, np.int64)
+
+    def add(self, region: Region, command: Command, stream: int, sequence: int, writes: bool) -> None:
+        low, high = region.address
+        row = np.array([[low, high, stream, sequence, writes]], np.int64)
+        self.recent.append(row, [(region, command, stream)])
+
+    def unordered(
+        self, region: Region, stream: int, clock: Ints, writes: bool
+    ) -> Iterator[tuple[Region, Command, int]]:
+        """Accesses that touch the same bytes, conflict, and are not known to be complete."""
+        yield from self.recent.unordered(region, stream, clock, writes)
+        if self.old.count and (self.latest_old > clock).any():
+            yield from self.old.unordered(region, stream, clock, writes)
+
+    def compact(self, known: Ints, known_to_busy: Ints) -> None:
+        """Forget what every stream knows of: `known[s]` is the least any other stream knows of stream s."""
+        for log in (self.recent, self.old):
+            log.take(~log.unknown(known))
+        self.old.append(*self.recent.take(~self.recent.unknown(known_to_busy)))
+        self.latest_old[:] = 0
+        rows = self.old.data[: self.old.count]
+        np.maximum.at(self.latest_old, rows[:, 2], rows[:, 3])
 
 
 @dataclass
@@ -184,6 +221,8 @@ class RaceChecker:
         self.history: dict[tuple[Space, int], _History] = {}
         self.references: dict[int, list[_Reference]] = {}
         self.since_compact = 0
+        self.finished: set[int] = set()
+        self.at_compact: Ints = np.zeros(count, np.int64)
 
     def check(self) -> None:
         """Raises ProgramError for a race or a deadlock, naming the commands."""
@@ -197,6 +236,8 @@ class RaceChecker:
                     progress = True
                     step = next(steps[number], None)
                 current[number] = step
+                if step is None:
+                    self.finished.add(number)
             if not progress:
                 blocked = [self._blocked(i, c[0], c[1]) for i, c in enumerate(current) if c is not None]
                 raise ProgramError("the program deadlocks: " + "; ".join(blocked))
@@ -243,7 +284,9 @@ class RaceChecker:
             return
         clock = self.clocks[stream]
         key = (reference.map.space, reference.tiles.group if reference.map.space is Space.L1 else 0)
-        history = self.history.setdefault(key, _History())
+        if key not in self.history:
+            self.history[key] = _History(len(self.clocks))
+        history = self.history[key]
         for other, first, owner in history.unordered(region, stream, clock, reference.writes):
             if not region.disjoint(other):
                 raise ProgramError(self._race(stream, command, reference, owner, first, key[0]))
@@ -267,10 +310,17 @@ class RaceChecker:
 
     def _compact(self) -> None:
         self.since_compact = 0
+        own = np.array([clock[i] for i, clock in enumerate(self.clocks)])
+        left = [i for i in range(len(own)) if i not in self.finished]
+        busy = [i for i in left if own[i] > self.at_compact[i]]
+        self.at_compact = own
         table = np.stack(self.clocks)
         np.fill_diagonal(table, np.iinfo(np.int64).max)
+        forever = np.full(len(own), np.iinfo(np.int64).max)
+        known = table[left].min(axis=0, initial=np.iinfo(np.int64).max) if left else forever
+        known_to_busy = table[busy].min(axis=0, initial=np.iinfo(np.int64).max) if busy else known
         for history in self.history.values():
-            history.compact(table.min(axis=0))
+            history.compact(known, known_to_busy)
         for s in self.semaphores:
             if s.at > _COMPACT:
                 del s.clocks[: s.at - 1]

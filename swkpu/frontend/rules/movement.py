@@ -120,12 +120,12 @@ def fill(b: NodeBuilder, x: SSAValue, value: Value) -> SSAValue:
     return b.constant(np.full(b.shape, value, dtype=numpy_dtype(dtype_of(b.element))))
 
 
-@rule(aten.dropout.default)
-def dropout(b: NodeBuilder, x: SSAValue, p: float, train: bool) -> SSAValue:
+@rule(aten.native_dropout.default)
+def dropout(b: NodeBuilder, x: SSAValue, p: float, train: bool) -> tuple[SSAValue, None]:
     """nothing: inference drops nothing"""
     if train:
         raise Unsupported("in train mode")
-    return x
+    return x, None
 
 
 @rule(aten._assert_tensor_metadata.default, aten._assert_async.msg, aten._assert_async.default)
