@@ -44,7 +44,6 @@ AT_LENGTH: dict[str, Function] = {
     "in_place_on_input": lambda x: x.add_(1) * 2,
     "in_place_on_view": lambda x: (lambda y: (y[:, 0].mul_(3), y)[1])(x + 1),
     "in_place_seen_through_view": lambda x: (lambda y: (y.view(-1), y.mul_(3))[0])(x + 1),
-    "in_place_on_dropout": lambda x: (lambda y: (F.dropout(y, training=False).mul_(3), y)[1])(x + 1),
     "in_place_on_a_constant_view": lambda x: (lambda c: (c[0].fill_(7), c)[1])(torch.zeros(4, 6)) + x,
     "composite": lambda x: torch.einsum("abc,adc->abd", x, x),
     "slice_assignment": lambda x: (lambda y: (y.__setitem__((slice(None), 1), 0.0), y)[1])(x.clone()),
