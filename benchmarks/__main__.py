@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import accuracy, compactness, compile_time, efficiency, zoo
+from benchmarks import accuracy, compactness, compile_time, efficiency, import_time, zoo
 from benchmarks.measure import MATRIX, Case, Measured
 from benchmarks.metric import Metric
 from swkpu.errors import SwkpuError
@@ -27,6 +27,7 @@ examples:
   python -m benchmarks
   python -m benchmarks accuracy --models resnet18 --targets kpu-t64 --json accuracy.json
   python -m benchmarks zoo --help
+  python -m benchmarks import_time --help
 
 The exit code is 1 where a goal is missed.
 """
@@ -131,4 +132,6 @@ def run(args: argparse.Namespace) -> int:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["zoo"]:
         sys.exit(zoo.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["import_time"]:
+        sys.exit(import_time.main(sys.argv[2:]))
     sys.exit(run_tool(arguments(), None, run))

@@ -206,7 +206,7 @@ def _reason(error: Exception) -> str:
 
 
 def difference(found: Sequence[Any], expected: Sequence[Any], values: bool = True) -> str | None:
-    """What is wrong about results; None where they are eager's to the accuracy of its type. Integers and shapes are exact."""
+    """What is wrong about results; None where they are eager's to the accuracy of its type; integers and shapes exactly."""
     if len(found) != len(expected):
         return f"{len(found)} results, expected {len(expected)}"
     for index, (a, b) in enumerate(zip(found, expected)):

@@ -17,8 +17,9 @@ from swkpu.dialects.location import layer_name, source_of
 from swkpu.dialects.mapping import Part
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import IRError, MappingError
+from swkpu.mapping import compulsory
 from swkpu.mapping.problem import local_maps
-from swkpu.mapping.residency import bytes_of, plan, root
+from swkpu.mapping.residency import bytes_of, plan
 from swkpu.mapping.views import View
 from swkpu.passes.nn_narrow_integers import INPUT_TYPES, OUTPUT_TYPES
 from swkpu.program.model import Dataflow, Space
@@ -75,7 +76,7 @@ class ProgramLowering:
                 raise IRError(f"result {i} of the function is not in DRAM")
             host = self._host_type(OUTPUT_TYPES, i, value)
             self.builder.insert(kpu.OutputOp(self._output_name(i), buffer, host))
-        info = self._info(returned)
+        info = self._info()
         return kpu.ProgramOp(self.func.sym_name.data, self.machine.name, info, Region(self.body))
 
     def _inputs(self) -> None:
@@ -97,16 +98,15 @@ class ProgramLowering:
     def _output_name(self, index: int) -> str:
         return f"output{index}" if index else "output"
 
-    def _info(self, returned: ReturnOp) -> dict[str, Attribute]:
+    def _info(self) -> dict[str, Attribute]:
         constants = [o.result for o in self.func.body.block.ops if isinstance(o, df.ConstantOp)]
-        boundary = {root(v) for v in (*self.func.args, *returned.operands)}
         activations = [o.results[0] for o in self.func.body.block.ops if isinstance(o, RecurrenceOp | df.CopyOp)]
         weights = sum(bytes_of(v) for v in constants)
         return {
             "profile": StringAttr(self.machine.profile.name),
             "weight_bytes": IntegerAttr(weights, i64),
             "activation_bytes": IntegerAttr(sum(bytes_of(v) for v in activations), i64),
-            "compulsory_dram_bytes": IntegerAttr(weights + sum(bytes_of(v) for v in boundary), i64),
+            "compulsory_dram_bytes": IntegerAttr(compulsory.of_function(self.func), i64),
         } | {
             k: v
             for k, v in self.module.attributes.items()
@@ -136,14 +136,10 @@ class ProgramLowering:
         base = layer_name(op, f"layer{len(self.names)}")
         count = self.names[base] = self.names.get(base, 0) + 1
         name = base if count == 1 else f"{base}#{count}"
-        values = [v for v in op.operands if isinstance(v.owner, df.ConstantOp | Block)]
-        compulsory = sum(bytes_of(v) for v in values)
-        if any(isinstance(use.operation, ReturnOp) for use in op.results[0].uses):
-            compulsory += bytes_of(op.results[0])
         info = {
             **info,
             "source": StringAttr(source_of(op)),
-            "compulsory_dram_bytes": IntegerAttr(compulsory, i64),
+            "compulsory_dram_bytes": IntegerAttr(compulsory.of_op(op), i64),
         }
         layer = kpu.LayerOp(name, info, Region(body))
         layer.location = op.location

@@ -6,15 +6,34 @@ source is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from math import log, pi, sqrt
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 
 from swkpu.frontend.decompositions import decomposition
 
 aten = torch.ops.aten
+
+
+Function = Callable[[Tensor], Tensor]
+
+
+def special_function(operator: OpOverload) -> Callable[[Function], Function]:
+    """Register a function of floats: it is computed in float32, and rounded to the type of floats that it is given."""
+
+    def register(function: Function) -> Function:
+        @wraps(function)
+        def in_float32(x: Tensor) -> Tensor:
+            return function(x.float()).to(x.dtype if x.is_floating_point() else torch.float32)
+
+        decomposition(operator)(in_float32)
+        return function
+
+    return register
 
 
 def horner(x: Tensor, coefficients: Sequence[float]) -> Tensor:
@@ -29,7 +48,7 @@ def horner(x: Tensor, coefficients: Sequence[float]) -> Tensor:
 # ---- the gamma function ----
 
 
-@decomposition(aten.lgamma.default)
+@special_function(aten.lgamma.default)
 def lgamma(x: Tensor) -> Tensor:
     """Stirling's series at x + 8; the reflection formula below 1/2."""
     reflected = x < 0.5
@@ -47,7 +66,7 @@ def lgamma(x: Tensor) -> Tensor:
     return torch.where(reflected, log(pi) - torch.log(torch.sin(pi * fraction).abs()) - result, result)
 
 
-@decomposition(aten.digamma.default)
+@special_function(aten.digamma.default)
 def digamma(x: Tensor) -> Tensor:
     """A&S 6.3.18 at x + 6; the reflection formula 6.3.7 below 0."""
     reflected = x < 0
@@ -64,11 +83,14 @@ def digamma(x: Tensor) -> Tensor:
 
 @decomposition(aten.polygamma.default)
 def polygamma(n: int, x: Tensor) -> Tensor:
-    """n = 0 and n = 1: A&S 6.4.12 at x + 8, the reflection formula 6.4.7 below 1/2."""
+    """For n = 0 and n = 1 only."""
     if n == 0:
         return torch.digamma(x)
-    if n != 1:
-        return NotImplemented
+    return _trigamma(x.float()).to(x.dtype if x.is_floating_point() else torch.float32) if n == 1 else NotImplemented
+
+
+def _trigamma(x: Tensor) -> Tensor:
+    """A&S 6.4.12 at x + 8; the reflection formula 6.4.7 below 1/2."""
     reflected = x < 0.5
     z = torch.where(reflected, 1 - x, x)
     steps = sum(((z + i) ** -2 for i in range(1, 8)), z**-2)
@@ -82,7 +104,7 @@ def polygamma(n: int, x: Tensor) -> Tensor:
 # ---- the error function ----
 
 
-@decomposition(aten.erfinv.default)
+@special_function(aten.erfinv.default)
 def erfinv(x: Tensor) -> Tensor:
     """M. Giles, Approximating the erfinv function (GPU Computing Gems, 2011)."""
     result = x * _erfinv_factor(-torch.log((1 - x) * (1 + x)))
@@ -97,13 +119,13 @@ def _erfinv_factor(w: Tensor) -> Tensor:
     return torch.where(w < 5, horner(w - 2.5, centre), horner(torch.sqrt(w) - 3, tail))
 
 
-@decomposition(aten.special_ndtri.default)
+@special_function(aten.special_ndtri.default)
 def ndtri(p: Tensor) -> Tensor:
     result = sqrt(2) * (2 * p - 1) * _erfinv_factor(-torch.log(4 * p * (1 - p)))
     return torch.where(p == 0, -torch.inf, torch.where(p == 1, torch.inf, result))
 
 
-@decomposition(aten.special_erfcx.default)
+@special_function(aten.special_erfcx.default)
 def erfcx(x: Tensor) -> Tensor:
     """W. Press et al., Numerical Recipes, erfcc: relative error 1.2e-7."""
     size = x.abs()
@@ -115,7 +137,7 @@ def erfcx(x: Tensor) -> Tensor:
     return torch.where(x < 0, 2 * torch.exp(x * x) - right, right)
 
 
-@decomposition(aten.special_log_ndtr.default)
+@special_function(aten.special_log_ndtr.default)
 def log_ndtr(x: Tensor) -> Tensor:
     t = x / sqrt(2)
     left = torch.log(torch.special.erfcx(-t) / 2) - t * t
@@ -142,45 +164,45 @@ def _i_scaled(size: Tensor, near: Sequence[float], far: Sequence[float]) -> Tens
     return torch.where(size < 3.75, close, horner(3.75 / size, far) / torch.sqrt(size))
 
 
-@decomposition(aten.special_i0e.default)
+@special_function(aten.special_i0e.default)
 def i0e(x: Tensor) -> Tensor:
     return _i_scaled(x.abs(), _I0, _I0_FAR)
 
 
-@decomposition(aten.special_i1e.default)
+@special_function(aten.special_i1e.default)
 def i1e(x: Tensor) -> Tensor:
     size = x.abs()
     close = size * horner((size / 3.75) ** 2, _I1) * torch.exp(-size)
     return torch.sign(x) * torch.where(size < 3.75, close, horner(3.75 / size, _I1_FAR) / torch.sqrt(size))
 
 
-@decomposition(aten.i0.default)
+@special_function(aten.i0.default)
 def i0(x: Tensor) -> Tensor:
     return torch.special.i0e(x) * torch.exp(x.abs())
 
 
-@decomposition(aten.special_i1.default)
+@special_function(aten.special_i1.default)
 def i1(x: Tensor) -> Tensor:
     return torch.special.i1e(x) * torch.exp(x.abs())
 
 
-@decomposition(aten.special_modified_bessel_i0.default)
+@special_function(aten.special_modified_bessel_i0.default)
 def modified_bessel_i0(x: Tensor) -> Tensor:
     return torch.special.i0(x)
 
 
-@decomposition(aten.special_modified_bessel_i1.default)
+@special_function(aten.special_modified_bessel_i1.default)
 def modified_bessel_i1(x: Tensor) -> Tensor:
     return torch.special.i1(x)
 
 
-@decomposition(aten.special_scaled_modified_bessel_k0.default)
+@special_function(aten.special_scaled_modified_bessel_k0.default)
 def scaled_k0(x: Tensor) -> Tensor:
     near = horner((x / 2) ** 2, _K0) - torch.log(x / 2) * torch.special.i0(x)
     return _k(x, near * torch.exp(x), _K0_FAR)
 
 
-@decomposition(aten.special_scaled_modified_bessel_k1.default)
+@special_function(aten.special_scaled_modified_bessel_k1.default)
 def scaled_k1(x: Tensor) -> Tensor:
     near = horner((x / 2) ** 2, _K1) / x + torch.log(x / 2) * torch.special.i1(x)
     return _k(x, near * torch.exp(x), _K1_FAR)
@@ -191,17 +213,17 @@ def _k(x: Tensor, near: Tensor, far: Sequence[float]) -> Tensor:
     return torch.where(x == 0, torch.inf, torch.where(x < 0, torch.nan, result))
 
 
-@decomposition(aten.special_modified_bessel_k0.default)
+@special_function(aten.special_modified_bessel_k0.default)
 def modified_bessel_k0(x: Tensor) -> Tensor:
     return torch.special.scaled_modified_bessel_k0(x) * torch.exp(-x)
 
 
-@decomposition(aten.special_modified_bessel_k1.default)
+@special_function(aten.special_modified_bessel_k1.default)
 def modified_bessel_k1(x: Tensor) -> Tensor:
     return torch.special.scaled_modified_bessel_k1(x) * torch.exp(-x)
 
 
-@decomposition(aten.special_spherical_bessel_j0.default)
+@special_function(aten.special_spherical_bessel_j0.default)
 def spherical_j0(x: Tensor) -> Tensor:
     near = horner(x * x, (1.0, -1 / 6, 1 / 120, -1 / 5040))
     return torch.where(x.abs() < 0.5, near, torch.where(x.isinf(), 0.0, torch.sin(x) / x))

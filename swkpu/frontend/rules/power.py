@@ -27,6 +27,8 @@ def pow_scalar(b: NodeBuilder, x: SSAValue, exponent: Scalar) -> SSAValue:
         return b.filled(b.shape, 1, element)
     whole = float(exponent).is_integer()
     if not is_float(b.element):
+        if exponent < 0:
+            raise Unsupported("of integers to a negative power")
         return _product(b, x, int(exponent))
     if exponent == 0.5:
         return b.op(nn.SqrtOp, x)
