@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.zoo_case import TAIL, goal
+from benchmarks.zoo_case import ROOT, TAIL, goal
 from swkpu import zoo
 from swkpu.compiler import check_precision
 from swkpu.target import load_target
@@ -64,8 +64,7 @@ def measured(model: str, target: str, precision: str, timeout: float | None = No
     """A row, made by another process. One that dies, or takes too long, is an `error` with where it was."""
     where = {"model": model, "target": target, "precision": precision}
     command = [sys.executable, "-X", "faulthandler", "-m", "benchmarks.zoo_case", model, target, precision]
-    root = Path(__file__).resolve().parents[1]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path[1:]])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -80,7 +79,10 @@ def measured(model: str, target: str, precision: str, timeout: float | None = No
 
 
 def _frames(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.lstrip().startswith("File ")][:TAIL]
+    """The innermost of our frames that an aborted process prints."""
+    start = f'File "{ROOT}/'
+    lines = [line.strip() for line in text.splitlines()]
+    return [line.replace(f"{ROOT}/", "") for line in lines if line.startswith(start)][:TAIL]
 
 
 def cell(row: Row, key: str) -> str:

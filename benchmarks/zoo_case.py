@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ from swkpu.report.report import Check
 from swkpu.target import load_target
 from swkpu.types import to_numpy
 
+ROOT = Path(__file__).resolve().parents[1]
 TAIL = 12
 """Lines of a traceback that are kept."""
 
@@ -44,7 +46,7 @@ def row(model: str, target: str, precision: str) -> dict[str, Any]:
     try:
         _measure(out)
     except Exception as error:  # whatever breaks; the other models go on
-        lines = "".join(traceback.format_exception(error)).splitlines()
+        lines = "".join(traceback.format_exception(error)).replace(f"{ROOT}/", "").splitlines()
         out |= {"error": f"{type(error).__name__}: {error}", "traceback": lines[-TAIL:]}
     out["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return out

@@ -39,7 +39,10 @@ class NodeBuilder:
     """The first operand as torch has it, with its strides."""
 
     def emit(self, op: Operation) -> SSAValue:
-        """Insert an op at the call's place, with its location and name."""
+        """Insert an op at the call's place, with its location and name. Raises VerifyException for operands it cannot
+        have.
+        """
+        op.verify()
         op.location = self.source.as_attribute()
         self.builder.insert(op)
         (result,) = op.results

@@ -43,9 +43,13 @@ def quiet() -> Generator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
+        nowhere = StringIO()
+        with redirect_stdout(nowhere), redirect_stderr(nowhere), warnings.catch_warnings(record=True) as seen:
             warnings.filterwarnings("ignore", category=FutureWarning)  # torch's own copies of its tree specs
+            warnings.filterwarnings("ignore", message="The tensor attribute")  # of recurrent layers, whose they are
             yield
+        for warning in seen:
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     finally:
         logging.disable(before)
 
@@ -54,6 +58,7 @@ def _explain(model: nn.Module, inputs: str, error: Exception) -> str:
     file, line = user_frame_of(error)
     where = f" at {file}:{line}" if line else ""
     reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+    reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
     name = type(model).__name__
     if is_data_dependent(error):
         return (

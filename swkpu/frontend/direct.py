@@ -7,7 +7,7 @@ itself. Most programs do not need it: all their operators have rules, and what t
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import torch
@@ -27,12 +27,21 @@ aten = torch.ops.aten
 COMPUTING = ("attention", "contraction", "convolution", "normalization", "resize", "window")
 """Modules whose rules are of operators that always make a new tensor, although torch does not declare it of some."""
 
+SAME_AS: dict[OpOverload, OpOverload] = {
+    aten.__and__.Tensor: aten.bitwise_and.Tensor,
+    aten.__and__.Scalar: aten.bitwise_and.Scalar,
+    aten.__or__.Tensor: aten.bitwise_or.Tensor,
+    aten.__or__.Scalar: aten.bitwise_or.Scalar,
+    aten.__xor__.Tensor: aten.bitwise_xor.Tensor,
+    aten.__xor__.Scalar: aten.bitwise_xor.Scalar,
+}
+"""Operators by another name."""
+
 
 def direct_rules(ep: ExportedProgram, rules: Mapping[OpOverload, Rule]) -> dict[Node, Rule] | None:
     """The rule of each call, or None where torch has to make the program functional or break operators down."""
     chosen: dict[Node, Rule] = {}
-    known = _constants(ep)
-    fresh: set[Node] = set()
+    known, memory = _constants(ep), _Memory()
     for node in ep.graph.nodes:
         if node.op in ("placeholder", "output"):
             continue
@@ -42,7 +51,7 @@ def direct_rules(ep: ExportedProgram, rules: Mapping[OpOverload, Rule]) -> dict[
             known.add(node)
         if node.target is operator.getitem:
             continue
-        target = functional(node, fresh)
+        target = functional(node, memory, known)
         if target is None:
             return None
         found = _rule_of(node, target, rules)
@@ -50,8 +59,7 @@ def direct_rules(ep: ExportedProgram, rules: Mapping[OpOverload, Rule]) -> dict[
             chosen[node] = found
         elif node not in known:
             return None
-        if node.target is not target or _makes_new(node.target, found):
-            fresh.add(node)
+        memory.note(node, found)
     return chosen
 
 
@@ -60,20 +68,49 @@ def _constants(ep: ExportedProgram) -> set[Node]:
     return {node for node in ep.graph.nodes if node.op == "placeholder" and node.name in names}
 
 
-def functional(node: Node, fresh: set[Node]) -> OpOverload | None:
-    """The operator that gives the call's result. For one that changes its operand in place that is the one that does
-    not, if the operand is new and nothing else uses it.
+class _Memory:
+    """Which results are of memory that the program itself made: `fresh` ones share it with no other result, `owned`
+    ones may be views.
+    """
+
+    def __init__(self) -> None:
+        self.fresh: set[Node] = set()
+        self.owned: set[Node] = set()
+
+    def note(self, node: Node, found: Rule | None) -> None:
+        first = node.args[0] if node.args else None
+        if _makes_new(node.target, found) or (is_in_place(node.target) and first in self.fresh):
+            self.fresh.add(node)
+            self.owned.add(node)
+        elif first in self.owned:
+            self.owned.add(node)
+
+
+def functional(node: Node, memory: _Memory, known: Container[Node]) -> OpOverload | None:
+    """The operator that gives the call's result; None where that takes torch. For one that changes its operand in place
+    that is the one that does not, if nothing else sees the operand. Constants are evaluated as the program does it.
     """
     target = node.target
     if not isinstance(target, OpOverload):
         return None
-    if not schema_of(target).is_mutable:
+    if target in SAME_AS:
+        return SAME_AS[target]
+    if not is_in_place(target):
         return target
+    if target is aten.dropout_.default and node.args[2] is False:
+        return aten.dropout.default
     operand = node.args[0] if node.args else None
-    if not isinstance(operand, Node) or operand not in fresh or len(operand.users) > 1:
+    if node in known:
+        return target if operand in memory.owned else None
+    if not isinstance(operand, Node) or operand not in memory.fresh or len(operand.users) > 1:
         return None
     name, _, overload = str(target).removeprefix("aten.").partition(".")
     return getattr(getattr(aten, name[:-1], None), overload, None) if name.endswith("_") else None
+
+
+def is_in_place(target: Any) -> bool:
+    """Whether an operator changes an operand."""
+    return isinstance(target, OpOverload) and schema_of(target).is_mutable
 
 
 def schema_of(target: OpOverload) -> Any:

@@ -26,6 +26,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint
+from xdsl.utils.exceptions import VerifyException
 
 from swkpu.dialects.nn import ConstantOp, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
@@ -33,7 +34,7 @@ from swkpu.errors import ModelError
 from swkpu.frontend.builder import NodeBuilder
 from swkpu.frontend.capture import capture, is_data_dependent, quiet
 from swkpu.frontend.checks import BY_VALUE, check_outputs, check_static, values_of
-from swkpu.frontend.direct import direct_rules
+from swkpu.frontend.direct import direct_rules, is_in_place
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short, within_range
 from swkpu.frontend.known import Known
 from swkpu.frontend.missing import Missing, stand_in
@@ -127,8 +128,12 @@ class _Import:
         names = self.bind_placeholders()
         self.live = live(self.ep.graph)
         for node in self.ep.graph.nodes:
-            if node.op == "call_function" and node in self.live and not self.known.evaluate(node):
+            if node.op != "call_function" or node not in self.live:
+                continue
+            if not self.known.evaluate(node):
                 self.values[node] = self.import_call(node)
+            elif is_in_place(node.target):
+                self.forget_constants()
         self.missing.report()
         outputs = self.outputs()
         self.warn_of_double()
@@ -217,6 +222,11 @@ class _Import:
         value.name_hint = ssa_hint(key, "weight")
         return value
 
+    def forget_constants(self) -> None:
+        """A constant was changed in place: what was emitted of constants so far is out of date."""
+        for node in self.known.values:
+            self.values.pop(node, None)
+
     # ---- calls ----
 
     def import_call(self, node: Node) -> Any:
@@ -228,7 +238,7 @@ class _Import:
                 raise Unsupported("")
             args, kwargs = self.resolve(node.args, b), self.resolve(node.kwargs, b)
             return self.typed(node, b, self.rules[node](b, *args, **kwargs))
-        except Unsupported as reason:
+        except (Unsupported, VerifyException) as reason:
             return self.skip(node, str(reason))
 
     def node_builder(self, node: Node) -> NodeBuilder:
@@ -307,9 +317,9 @@ class _Import:
 
 
 def live(graph: Graph) -> set[Node]:
-    """The nodes that an output needs."""
+    """The nodes that an output needs, and changes in place."""
     found: set[Node] = set()
     for node in reversed(graph.nodes):
-        if node.op == "output" or not found.isdisjoint(node.users):
+        if node.op == "output" or is_in_place(node.target) or not found.isdisjoint(node.users):
             found.add(node)
     return found

@@ -19,7 +19,6 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from swkpu.dialects import df
 from swkpu.dialects.df import RecurrenceOp, result_dims
 
-
 MAX_READS = 12
 """A recurrence with more operands would find no room for their blocks."""
 

@@ -2,7 +2,8 @@
 
 The longest reduction dim is cut into pieces, which are a parallel dim of the first recurrence; the second combines the
 pieces' results and has the epilogue. There are as many pieces as it takes to occupy the tiles, and to stream the input
-through L2. Contractions are left alone: their other operand makes their work.
+through L2. A contraction is cut only where not even what one result needs (a dilated window over many channels) goes
+through L2: its pieces are summed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from swkpu.dialects import df
 from swkpu.dialects.df import Domain, RecurrenceOp
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.lowering.structure import affine, dims, region, yield_accumulator
-from swkpu.mapping.problem import may_overrun
+from swkpu.mapping.problem import local_access, may_overrun
 from swkpu.target import Machine, load_target
 from swkpu.types import dtype_of
 
@@ -29,6 +30,8 @@ LEAST_POINTS = 1024
 """A piece has at least that many points: below, a tile's share is not worth another recurrence."""
 LARGEST_PIECE = 1 / 16
 """How much of L2 a piece takes at most."""
+LARGEST_WINDOW = 1 / 3
+"""How much of L2 the operands of one result of a contraction take at most: there are two of each, and other tensors."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,14 @@ class Split:
 def split_of(op: RecurrenceOp, machine: Machine) -> Split | None:
     """How to split a reduction, or None where one recurrence does."""
     domain = op.domain
-    if op.combiner in ("none", "mac") or domain.parallel == domain.rank:
+    if op.combiner == "none" or domain.parallel == domain.rank:
         return None
-    dim = max(domain.reduction_dims, key=lambda d: domain.extents[d])
+    dim = _dim_to_cut(op)
     extent = domain.extents[dim]
-    results = prod(domain.extents[: domain.parallel])
-    points = op.points // results
-    tiles = sum(g.count for g in machine.tile_groups)
-    shared = min(ceil(tiles / results), points // LEAST_POINTS)
-    bytes_ = points * dtype_of(type_of(op.inputs[0]).element_type).bytes
-    streamed = ceil(bytes_ / (machine.l2.capacity_bytes * LARGEST_PIECE))
-    pieces = min(max(shared, streamed), extent)
+    wanted = _pieces_of_contraction if op.combiner == "mac" else _pieces_of_reduction
+    pieces = min(wanted(op, machine), extent)
+    if pieces > 1 and _reach(op, dim):
+        pieces = extent  # one tap of a dilated window at a time leaves out what lies between
     if pieces < 2:
         return None
     size = ceil(extent / pieces)
@@ -64,16 +64,47 @@ def split_of(op: RecurrenceOp, machine: Machine) -> Split | None:
     return Split(dim, ceil(extent / size), size) if size < extent else None
 
 
+def _reach(op: RecurrenceOp, dim: int) -> int:
+    """How far a dilated window stretches what is read, along the axes that the dim shares with parallel dims."""
+    own = [e for _, m in op.reads[: len(op.inputs)] for e in linear_map(m) if dim in e.dims and e.coef(dim) > 1]
+    shared = [e.coef(dim) * (op.domain.extents[dim] - 1) for e in own if min(e.dims) < op.domain.parallel]
+    return max(shared, default=0) if op.combiner == "mac" else 0
+
+
+def _dim_to_cut(op: RecurrenceOp) -> int:
+    """The dim whose window is dilated most, else the longest."""
+    return max(op.domain.reduction_dims, key=lambda d: (_reach(op, d), op.domain.extents[d]))
+
+
+def _pieces_of_reduction(op: RecurrenceOp, machine: Machine) -> int:
+    results = prod(op.domain.extents[: op.domain.parallel])
+    points = op.points // results
+    tiles = sum(g.count for g in machine.tile_groups)
+    shared = min(ceil(tiles / results), points // LEAST_POINTS)
+    bytes_ = points * dtype_of(type_of(op.inputs[0]).element_type).bytes
+    return max(shared, ceil(bytes_ / (machine.l2.capacity_bytes * LARGEST_PIECE)))
+
+
+def _pieces_of_contraction(op: RecurrenceOp, machine: Machine) -> int:
+    one = [1 if d < op.domain.parallel else e for d, e in enumerate(op.domain.extents)]
+    bytes_ = 0
+    for value, map in op.reads[: len(op.inputs)]:
+        block = prod(local_access(e, op.domain).span(one) for e in linear_map(map))
+        bytes_ += block * dtype_of(type_of(value).element_type).bytes
+    return ceil(bytes_ / (machine.l2.capacity_bytes * LARGEST_WINDOW))
+
+
 def split(op: RecurrenceOp, how: Split) -> tuple[RecurrenceOp, RecurrenceOp]:
     """The recurrence as two, not yet inserted."""
     domain, parallel = op.domain, op.domain.parallel
     partial = _partial(op, how)
     name = domain.names[how.dim]
     outer = Domain((*domain.names[:parallel], name), (*domain.extents[:parallel], how.pieces), parallel)
-    whole = affine(outer.rank, dims(outer.rank))
+    at = dims(outer.rank)
+    whole = affine(outer.rank, [at[-1], *at[:-1]] if op.combiner == "mac" else at)
     final = RecurrenceOp(
         outer,
-        op.combiner,
+        "add" if op.combiner == "mac" else op.combiner,
         [(partial.result, whole)],
         [(v, _moved(m, outer.rank)) for v, m in zip(op.extras, op.extra_maps)],
         _moved(op.result_map, outer.rank),
@@ -89,20 +120,23 @@ def split(op: RecurrenceOp, how: Split) -> tuple[RecurrenceOp, RecurrenceOp]:
 
 
 def _partial(op: RecurrenceOp, how: Split) -> RecurrenceOp:
-    """Accumulators of every piece, as they are: the parallel dims, then the pieces."""
+    """Accumulators of every piece, as they are: the parallel dims, then the pieces. The pieces of a contraction come
+    first: they are what is best streamed one by one.
+    """
     domain, parallel, dim = op.domain, op.domain.parallel, how.dim
     names, extents = list(domain.names), list(domain.extents)
     extents[dim] = how.size
-    names.insert(parallel, f"{names[dim]}_piece")
-    extents.insert(parallel, how.pieces)
+    at = 0 if op.combiner == "mac" else parallel
+    names.insert(at, f"{names[dim]}_piece")
+    extents.insert(at, how.pieces)
     inner = Domain(tuple(names), tuple(extents), parallel + 1)
     # A dim keeps its place up to the new one, and comes one later behind it.
-    values = {d: Linear.of(0, {d + (d >= parallel): 1}) for d in range(domain.rank)}
-    values[dim] = values[dim] + Linear.of(0, {parallel: how.size})
+    values = {d: Linear.of(0, {d + (d >= at): 1}) for d in range(domain.rank)}
+    values[dim] = values[dim] + Linear.of(0, {at: how.size})
     reads = [
         (v, map_of(inner.rank, [e.substitute(values) for e in linear_map(m)])) for v, m in zip(op.inputs, op.input_maps)
     ]
-    shape = (*domain.extents[:parallel], how.pieces)
+    shape = inner.extents[: parallel + 1]
     element = op.accumulator_type
     result = affine(inner.rank, dims(parallel + 1))
     beyond = [df.NEUTRAL[op.combiner]] * len(reads) if how.pieces * how.size > domain.extents[dim] else op.pad_values

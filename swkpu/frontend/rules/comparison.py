@@ -10,6 +10,7 @@ from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, Scalar, Value
+from swkpu.frontend.rules.elementwise import arithmetic
 from swkpu.frontend.table import Rule, overloads, rule
 from swkpu.types import is_float
 
@@ -178,7 +179,6 @@ def clamp_max_tensor(b: NodeBuilder, x: SSAValue, high: SSAValue) -> SSAValue:
 
 
 def _between(b: NodeBuilder, x: SSAValue, low: Value | None, high: Value | None) -> SSAValue:
-    (x,) = b.operands(x)
     if low is not None:
-        x = b.op(nn.MaximumOp, x, *b.operands(low))
-    return x if high is None else b.op(nn.MinimumOp, x, *b.operands(high))
+        x = arithmetic(b, nn.MaximumOp, x, low)
+    return x if high is None else arithmetic(b, nn.MinimumOp, x, high)

@@ -13,7 +13,7 @@ from swkpu.frontend.builder import NodeBuilder
 from swkpu.frontend.rules.reduction import reduce
 from swkpu.frontend.table import Rule, Unsupported, rule
 from swkpu.interp.constants import constant
-from swkpu.types import i64, is_float
+from swkpu.types import i1, i32, i64, is_float
 
 aten = torch.ops.aten
 
@@ -41,6 +41,7 @@ def _extreme(op: type[nn.CumulativeOp]) -> Rule:
         if not rank:
             return x, b.scalar(0, i64)
         along = dim % rank
+        x = b.cast(x, i32) if b.element == i1 else x
         best = b.op(op, x, dim=along)
         if 1 not in b.used:
             return best, None

@@ -79,6 +79,18 @@ def repeat(b: NodeBuilder, x: SSAValue, repeats: Sequence[int]) -> SSAValue:
     return b.reshape(b.expand(cut, [size for r, s in zip(repeats, shape) for size in (r, s)]), b.shape)
 
 
+@rule(aten.repeat_interleave.self_int)
+def repeat_interleave(
+    b: NodeBuilder, x: SSAValue, repeats: int, dim: int | None = None, *, output_size: int | None = None
+) -> SSAValue:
+    """nn.expand between two nn.reshape"""
+    x = b.flat(x) if dim is None else x
+    shape = list(nn.shape_of(x))
+    at = 0 if dim is None else dim % len(shape)
+    cut = b.reshape(x, (*shape[: at + 1], 1, *shape[at + 1 :]))
+    return b.reshape(b.expand(cut, (*shape[: at + 1], repeats, *shape[at + 1 :])), b.shape)
+
+
 @rule(aten.flip.default)
 def flip(b: NodeBuilder, x: SSAValue, dims: Sequence[int]) -> SSAValue:
     """nn.flip"""

@@ -1,17 +1,49 @@
-"""Borders. torch turns reflected, replicated and circular ones into indices and slices."""
+"""Borders."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, Scalar
+from swkpu.frontend.rules.indexing import take
 from swkpu.frontend.table import rule
 
 aten = torch.ops.aten
+
+_NUMPY = {"reflect": "reflect", "replicate": "edge"}
+"""numpy's names of torch's modes."""
+
+
+@rule(aten.pad.default)
+def pad(
+    b: NodeBuilder, x: SSAValue, padding: Sequence[int], mode: str = "constant", value: Scalar | None = None
+) -> SSAValue:
+    """nn.pad; nn.take of each dim for reflect and replicate; nn.slice and nn.concat for circular"""
+    if mode == "constant":
+        return constant_pad(b, x, padding, value or 0)
+    rank = len(nn.shape_of(x))
+    for i, (low, high) in enumerate(zip(padding[::2], padding[1::2])):
+        dim = rank - 1 - i
+        size = nn.shape_of(x)[dim]
+        if low < 0 or high < 0:
+            low_cut, high_cut = max(0, -low), max(0, -high)
+            x = b.slice(x, dim, low_cut, size - low_cut - high_cut)
+            low, high, size = max(0, low), max(0, high), nn.shape_of(x)[dim]
+        x = _border(b, x, dim, size, low, high, mode) if low or high else x
+    return x
+
+
+def _border(b: NodeBuilder, x: SSAValue, dim: int, size: int, low: int, high: int, mode: str) -> SSAValue:
+    if mode == "circular":
+        parts = [(size - low, low), (0, size), (0, high)]
+        return b.concat([b.slice(x, dim, start, count) for start, count in parts if count], dim)
+    places = np.pad(np.arange(size), (low, high), mode=_NUMPY[mode])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return take(b, x, b.constant(places), dim)
 
 
 @rule(aten.constant_pad_nd.default)

@@ -13,7 +13,7 @@ from swkpu.dialects import nn
 from swkpu.frontend.builder import NodeBuilder, Scalar, normal_dims
 from swkpu.frontend.elements import element_of
 from swkpu.frontend.table import rule
-from swkpu.types import is_float
+from swkpu.types import i1, i32, is_float
 
 aten = torch.ops.aten
 
@@ -33,10 +33,12 @@ def reduce(b: NodeBuilder, op: type[nn.ReduceOp], x: SSAValue, dims: Dims, keepd
 
 
 def _in(b: NodeBuilder, x: SSAValue, dtype: torch.dtype | None) -> SSAValue:
-    """The input in the type that `dtype=` asks for; without it, integers in the result's."""
+    """The input in the type that `dtype=` asks for; without it, integers in the result's. Bools are counted."""
     if dtype is not None:
-        return b.cast(x, element_of(dtype))
-    return x if is_float(nn.type_of(x).element_type) else b.cast(x, b.element)
+        x = b.cast(x, element_of(dtype))
+    elif not is_float(nn.type_of(x).element_type):
+        x = b.cast(x, b.element)
+    return b.cast(x, i32) if nn.type_of(x).element_type == i1 else x
 
 
 @rule(aten.mean.dim)

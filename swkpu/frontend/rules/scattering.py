@@ -19,7 +19,7 @@ from swkpu.frontend.rules.indexing import evenly_spaced, normal_indices, take
 from swkpu.frontend.rules.slicing import insert
 from swkpu.frontend.table import Unsupported, rule
 from swkpu.interp.constants import constant_array
-from swkpu.types import i1, i64, is_float
+from swkpu.types import i1, i8, i32, i64, is_float
 
 aten = torch.ops.aten
 
@@ -233,10 +233,10 @@ def _reduced(
     b: NodeBuilder, x: SSAValue, hits: SSAValue, source: SSAValue, dim: int, reduce: str, include_self: bool
 ) -> SSAValue:
     op, combine, identity = _REDUCTIONS[reduce]
-    x, source = b.operands(x, source)
+    x, source = b.as_type(i32 if b.element in (i1, i8) else b.element, x, source)
     element = nn.type_of(x).element_type
     if not is_float(element) and abs(identity) == inf:
-        limits = np.iinfo({i64: np.int64}.get(element, np.int32))
+        limits = np.iinfo(np.int64 if element == i64 else np.int32)
         identity = limits.min if identity < 0 else limits.max
     values = b.op(nn.WhereOp, hits, source, b.scalar(identity, element))
     result = b.cast(b.emit(op(values, (dim,), False)), element)

@@ -76,6 +76,21 @@ def chunk(b: NodeBuilder, x: SSAValue, chunks: int, dim: int = 0) -> tuple[SSAVa
     return split(b, x, max(1, -(-nn.shape_of(x)[_dim(x, dim)] // chunks)), dim)
 
 
+@rule(aten.tensor_split.sections)
+def tensor_split(b: NodeBuilder, x: SSAValue, sections: int, dim: int = 0) -> tuple[SSAValue | None, ...]:
+    """nn.slice of each part"""
+    size = nn.shape_of(x)[_dim(x, dim)]
+    return _parts(b, x, dim, [size // sections + (i < size % sections) for i in range(sections)])
+
+
+@rule(aten.tensor_split.indices)
+def tensor_split_at(b: NodeBuilder, x: SSAValue, places: Sequence[int], dim: int = 0) -> tuple[SSAValue | None, ...]:
+    """nn.slice of each part"""
+    size = nn.shape_of(x)[_dim(x, dim)]
+    ends = [slice(None, place).indices(size)[1] for place in places]
+    return _parts(b, x, dim, [end - start for start, end in zip([0, *ends], [*ends, size])])
+
+
 @rule(aten.unbind.int, aten.unbind_copy.int)
 def unbind(b: NodeBuilder, x: SSAValue, dim: int = 0) -> tuple[SSAValue | None, ...]:
     """nn.slice and nn.reshape of each element"""

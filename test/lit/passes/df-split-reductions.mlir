@@ -47,3 +47,21 @@ func.func @wide(%x: tensor<64x2000xf32>) -> tensor<64xf32> {
       -> [n] : tensor<64xf32>
   func.return %y : tensor<64xf32>
 }
+
+// What one result of a contraction reads is more than L2 has room for: a window of 25 x 25 x 2048. It is read one row of
+// taps at a time, and the sums of the rows are added.
+// CHECK-LABEL: func.func @dilated
+func.func @dilated(%x: tensor<65x65x2048xf32>, %w: tensor<256x3x3x2048xf32>) -> tensor<65x65x256xf32> {
+  // CHECK:      df.recurrence (kh_piece = 3, oh = 65, ow = 65, oc = 256 | kh = 1, kw = 3, ic = 2048)
+  // CHECK:      mac
+  // CHECK:      -> [kh_piece, oh, ow, oc] : tensor<3x65x65x256xf32>
+  // CHECK:      df.recurrence (oh = 65, ow = 65, oc = 256 | kh = 3)
+  // CHECK:      ins(%{{.*}}[kh, oh, ow, oc] : tensor<3x65x65x256xf32>)
+  // CHECK:      add
+  %y = df.recurrence (oh = 65, ow = 65, oc = 256 | kh = 3, kw = 3, ic = 2048)
+      ins(%x[oh + 12*kh - 12, ow + 12*kw - 12, ic] : tensor<65x65x2048xf32>, %w[oc, kh, kw, ic] : tensor<256x3x3x2048xf32>)
+      mac
+      epilogue(%a: f32) { df.yield %a : f32 }
+      -> [oh, ow, oc] : tensor<65x65x256xf32>
+  func.return %y : tensor<65x65x256xf32>
+}
