@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import Any, cast
 
 import torch
@@ -15,6 +15,8 @@ from torch.export import ExportedProgram
 
 from swkpu.errors import ModelError
 from swkpu.frontend.names import user_frame_of
+
+LONGEST_REASON = 300
 
 
 def capture(
@@ -57,8 +59,7 @@ def quiet() -> Generator[None]:
 def _explain(model: nn.Module, inputs: str, error: Exception) -> str:
     file, line = user_frame_of(error)
     where = f" at {file}:{line}" if line else ""
-    reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
-    reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
+    reason = reason_of(error)
     name = type(model).__name__
     if is_data_dependent(error):
         return (
@@ -70,6 +71,12 @@ def _explain(model: nn.Module, inputs: str, error: Exception) -> str:
         f"{type(error).__name__}: {reason}\n"
         "Check that the model runs on such inputs; code that leaves torch (numpy, item) cannot be captured."
     )
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what torch says, cut where it is a formula without end."""
+    reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."
 
 
 def is_data_dependent(error: Exception) -> bool:

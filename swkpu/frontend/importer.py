@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,16 +30,17 @@ from xdsl.utils.exceptions import VerifyException
 from swkpu.dialects.nn import ConstantOp, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
 from swkpu.errors import ModelError
+from swkpu.frontend.breakdown import decomposed
 from swkpu.frontend.builder import NodeBuilder
-from swkpu.frontend.capture import capture, is_data_dependent, quiet
-from swkpu.frontend.checks import BY_VALUE, check_outputs, check_static, values_of
+from swkpu.frontend.capture import capture
+from swkpu.frontend.checks import check_outputs, check_static, values_of
 from swkpu.frontend.direct import direct_rules, is_in_place
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short, within_range
 from swkpu.frontend.known import Known
 from swkpu.frontend.missing import Missing, stand_in
 from swkpu.frontend.names import Source, sources, ssa_hint
 from swkpu.frontend.signature import signature_of
-from swkpu.frontend.table import Rule, Unsupported, decompositions, load_rules
+from swkpu.frontend.table import Rule, Unsupported, load_rules
 from swkpu.interp.constants import constant
 from swkpu.types import dtype_of, tensor_type, to_numpy, torch_dtype
 
@@ -73,35 +73,6 @@ def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
         chosen = {node: rules[node.target] for node in ep.graph.nodes if node.target in rules}
     check_outputs(ep.graph_signature)
     return _Import(ep, name, chosen).run()
-
-
-def decomposed(ep: ExportedProgram) -> ExportedProgram:
-    """The program in terms of operators with rules, as far as torch can break down the others. Raises ModelError."""
-    table = decompositions()
-    try:
-        with torch.no_grad(), quiet(), _without_gradients(ep):
-            return ep.run_decompositions(table)  # pyright: ignore[reportArgumentType]
-    except Exception as error:  # whatever torch's decompositions raise
-        reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
-        why = f"{BY_VALUE}: {reason}" if is_data_dependent(error) else f"{type(error).__name__}: {reason}"
-        raise ModelError(f"torch cannot break down the operators of the model: {why}") from error
-
-
-@contextmanager
-def _without_gradients(ep: ExportedProgram) -> Generator[None]:
-    """The program with `torch.enable_grad()` inside the model switched off: torch would look for a backward graph."""
-    enabling = [
-        node
-        for node in ep.graph.nodes
-        if node.target is torch.ops.higher_order.wrap_with_set_grad_enabled and node.args[0] is True
-    ]
-    for node in enabling:
-        node.args = (False, *node.args[1:])
-    try:
-        yield
-    finally:
-        for node in enabling:
-            node.args = (True, *node.args[1:])
 
 
 @dataclass
