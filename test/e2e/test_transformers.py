@@ -18,7 +18,7 @@ import swkpu
 from swkpu.frontend import import_model
 from swkpu.interp import call_module
 
-LEVELS = {"nn": 1e-4}
+LEVELS = {"nn": 1e-4, "kpu": 1e-4}
 """Where the model runs, and how far its results may be from eager's, relative to the largest."""
 
 
