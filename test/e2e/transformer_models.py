@@ -16,8 +16,14 @@ class Family:
     inputs: Callable[[torch.Generator], dict[str, torch.Tensor]]
 
     def build(self) -> nn.Module:
+        """The model, its weights moved a little so that none is zero or one."""
         torch.manual_seed(0)
-        return self.model(self.config()).eval()
+        model = self.model(self.config()).eval()
+        with torch.no_grad():
+            for tensor in model.state_dict().values():
+                if tensor.is_floating_point():
+                    tensor.add_(torch.rand_like(tensor) * 0.1)
+        return model
 
     def example(self) -> dict[str, torch.Tensor]:
         return self.inputs(torch.Generator().manual_seed(1))
