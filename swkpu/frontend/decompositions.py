@@ -69,7 +69,7 @@ def trilinear(
     for dim in expand_c:
         c = c.unsqueeze(dim)
     product = a * b * c
-    return product.sum(summed) if summed else product
+    return product.sum(summed, dtype=a.dtype) if summed else product
 
 
 @decomposition(aten.masked_scatter.default)
@@ -83,7 +83,8 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 @decomposition(aten.angle.default)
 def angle(x: Tensor) -> Tensor:
     """Of real numbers."""
-    return torch.where(x.isnan(), x, torch.where(x < 0, torch.pi, 0.0))
+    x = x if x.is_floating_point() else x.float()
+    return torch.where(x.isnan(), x, torch.where(x < 0, torch.full_like(x, torch.pi), 0.0))
 
 
 @decomposition(aten.frexp.Tensor)

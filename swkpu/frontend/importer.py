@@ -37,6 +37,7 @@ from swkpu.frontend.checks import check_outputs, check_static, values_of
 from swkpu.frontend.direct import direct_rules, is_in_place
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short, within_range
 from swkpu.frontend.known import Known
+from swkpu.frontend.masks import with_constant_sizes
 from swkpu.frontend.missing import Missing, stand_in
 from swkpu.frontend.names import Source, sources, ssa_hint
 from swkpu.frontend.signature import signature_of
@@ -64,6 +65,7 @@ def import_program(ep: ExportedProgram, name: str) -> ModuleOp:
     the model itself is called (see swkpu.signature). Parameters and buffers become constants named by their state_dict
     keys. Raises UnsupportedOpError, which lists all that is unsupported, or ModelError.
     """
+    ep = with_constant_sizes(ep)
     check_static(ep)
     rules = load_rules()
     chosen = direct_rules(ep, rules)

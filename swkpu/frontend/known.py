@@ -48,7 +48,12 @@ def is_constant(node: Node, known: Container[Node]) -> bool:
 def _is_empty(node: Node) -> bool:
     """Whether a node's results are tensors without elements."""
     fakes = pytree.tree_leaves(node.meta.get("val"))
-    return bool(fakes) and all(isinstance(f, torch.Tensor) and _is_plain(f) and f.numel() == 0 for f in fakes)
+    return bool(fakes) and all(isinstance(f, torch.Tensor) and _is_plain(f) and _has_none(f) for f in fakes)
+
+
+def _has_none(fake: torch.Tensor) -> bool:
+    sizes: tuple[object, ...] = tuple(fake.shape)  # numbers, or symbols in a program that will be refused
+    return any(isinstance(size, int) and size == 0 for size in sizes)
 
 
 class Known:

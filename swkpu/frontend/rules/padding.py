@@ -15,9 +15,6 @@ from swkpu.frontend.table import rule
 
 aten = torch.ops.aten
 
-_NUMPY = {"reflect": "reflect", "replicate": "edge"}
-"""numpy's names of torch's modes."""
-
 
 @rule(aten.pad.default)
 def pad(
@@ -29,20 +26,23 @@ def pad(
     rank = len(nn.shape_of(x))
     for i, (low, high) in enumerate(zip(padding[::2], padding[1::2])):
         dim = rank - 1 - i
-        size = nn.shape_of(x)[dim]
-        if low < 0 or high < 0:
-            low_cut, high_cut = max(0, -low), max(0, -high)
-            x = b.slice(x, dim, low_cut, size - low_cut - high_cut)
-            low, high, size = max(0, low), max(0, high), nn.shape_of(x)[dim]
-        x = _border(b, x, dim, size, low, high, mode) if low or high else x
+        if low or high:
+            x = _circular(b, x, dim, low, high) if mode == "circular" else _mirrored(b, x, dim, low, high, mode)
     return x
 
 
-def _border(b: NodeBuilder, x: SSAValue, dim: int, size: int, low: int, high: int, mode: str) -> SSAValue:
-    if mode == "circular":
-        parts = [(size - low, low), (0, size), (0, high)]
-        return b.concat([b.slice(x, dim, start, count) for start, count in parts if count], dim)
-    places = np.pad(np.arange(size), (low, high), mode=_NUMPY[mode])  # pyright: ignore[reportCallIssue, reportArgumentType]
+def _circular(b: NodeBuilder, x: SSAValue, dim: int, low: int, high: int) -> SSAValue:
+    size = nn.shape_of(x)[dim]
+    kept = (max(0, -low), size - max(0, -low) - max(0, -high))
+    parts = [(kept[0] + kept[1] - max(0, low), max(0, low)), kept, (kept[0], max(0, high))]
+    return b.concat([b.slice(x, dim, start, count) for start, count in parts if count], dim)
+
+
+def _mirrored(b: NodeBuilder, x: SSAValue, dim: int, low: int, high: int, mode: str) -> SSAValue:
+    """Elements chosen by where they are beyond the ends: the end itself, or as far before it."""
+    last = nn.shape_of(x)[dim] - 1
+    places = np.arange(-low, last + 1 + high)
+    places = np.clip(places, 0, last) if mode == "replicate" else last - np.abs(last - np.abs(places))
     return take(b, x, b.constant(places), dim)
 
 
