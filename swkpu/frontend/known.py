@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Container
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch._ops import OpOverload
@@ -52,7 +52,8 @@ def _is_empty(node: Node) -> bool:
 
 
 def _has_none(fake: torch.Tensor) -> bool:
-    sizes: tuple[object, ...] = tuple(fake.shape)  # numbers, or symbols in a program that will be refused
+    # numbers, or symbols in a program that will be refused
+    sizes = cast("tuple[object, ...]", tuple(fake.shape))
     return any(isinstance(size, int) and size == 0 for size in sizes)
 
 
