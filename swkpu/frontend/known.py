@@ -52,8 +52,7 @@ def _is_empty(node: Node) -> bool:
 
 
 def _has_none(fake: torch.Tensor) -> bool:
-    # numbers, or symbols in a program that will be refused
-    sizes = cast("tuple[object, ...]", tuple(fake.shape))
+    sizes: list[Any] = list(fake.shape)  # numbers, or symbols in a program that will be refused
     return any(isinstance(size, int) and size == 0 for size in sizes)
 
 
