@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Container
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch._ops import OpOverload
