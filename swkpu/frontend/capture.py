@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -65,6 +66,12 @@ def _explain(model: nn.Module, inputs: str, error: Exception) -> str:
         return (
             f"{name} has control flow that depends on tensor values{where}: {reason}\n"
             "A KPU program does the same work for every input; use torch.where, or split the model there."
+        )
+    if (unknown := re.match(r"Found <class '(.*?)'> in output, which is not a known type", reason)) is not None:
+        return (
+            f"{name} returns a {unknown[1]}, which torch does not know as a container of tensors: return tensors, "
+            "tuples, lists and dicts of them, or register the type with torch.utils._pytree. "
+            "Models of transformers return no cache with config.use_cache = False"
         )
     return (
         f"torch.export could not capture {name} for inputs {inputs}{where}: "

@@ -445,6 +445,14 @@ def test_capture_failure_says_what_and_where() -> None:
         module_of(lambda s, x: s.linear(x), torch.randn(2, 5))
 
 
+def test_results_in_an_unknown_container() -> None:
+    class Cache:
+        pass
+
+    with pytest.raises(ModelError, match=r"Fn returns a test_frontend\..*Cache, which torch does not know .*use_cache"):
+        module_of(lambda s, x: (x, Cache()), X)
+
+
 def test_state_is_refused() -> None:
     class Counter(nn.Module):
         def __init__(self) -> None:
