@@ -19,8 +19,11 @@ from swkpu.dialects import kpu
 from swkpu.dialects.epilogue import fabric_program
 from swkpu.dialects.kpu import MAX_LOOPS, aligned, buffer_type, info_int, info_str, storage
 from swkpu.dialects.mapping import MappingAttr
+from swkpu.dialects.quantized_type import QuantizedType
 from swkpu.errors import IRError
+from swkpu.nibbles import memory_of
 from swkpu.program import model as m
+from swkpu.program.dtypes import DType
 from swkpu.target import Machine
 from swkpu.types import dtype_of
 
@@ -126,7 +129,7 @@ class Emitter:
         segments: list[m.Segment] = []
         at = 0
         for op in ops:
-            raw = op.array().tobytes()
+            raw = memory_of(op.array(), dtype_of(buffer_type(op.result).element)).tobytes()
             segments.append(m.Segment(_address(op), at, len(raw)))
             padding = -len(raw) % CONSTANT_ALIGNMENT
             chunks += [raw, bytes(padding)]
@@ -135,6 +138,8 @@ class Emitter:
 
     def _symbol(self, name: str, value: SSAValue, host: Attribute | None) -> m.Symbol:
         type_ = buffer_type(value)
+        if isinstance(host, QuantizedType):
+            return m.Symbol(name, self.map(value), type_.extents, DType.F32, host.scale, host.zero_point)
         return m.Symbol(name, self.map(value), type_.extents, dtype_of(host or type_.element))
 
     def map(self, value: SSAValue, extents: Sequence[int] | None = None, pad: float = 0.0) -> int:
@@ -144,18 +149,18 @@ class Emitter:
         slots = kpu.slot_dims(root)
         inner = type_.extents[slots:] or (1,)
         offset, steps = kpu.layout_of(value)
-        strides = [s * dtype.bytes for s in steps[slots:] or (1,)]
+        strides = [s * dtype.step for s in steps[slots:] or (1,)]
         shape = list(extents or inner)
         moduli = [max(n, 1) for n in inner]
         if slots:
-            strides.insert(0, aligned(prod(inner) * dtype.bytes))
+            strides.insert(0, aligned(dtype.bytes_of(prod(inner))) * dtype.addresses_per_byte)
             shape.insert(0, UNBOUNDED)
             moduli.insert(0, type_.extents[0])
         owner = root.owner
         assert not isinstance(owner, Block)
         tensor_map = m.TensorMap(
             type_.memory,
-            _address(owner) + offset * dtype.bytes,
+            _address(owner) * dtype.addresses_per_byte + offset * dtype.step,
             dtype,
             tuple(shape),
             tuple(strides),

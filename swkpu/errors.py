@@ -64,5 +64,13 @@ class InputError(SwkpuError):
     """An input array or file does not fit the program."""
 
 
+class CalibrationError(SwkpuError):
+    """Calibration has no data, or data, ranges or a file that make no sense."""
+
+
+class CalibrationWarning(UserWarning):
+    """Calibration that may not be worth much, or is not used."""
+
+
 def _size(n: int) -> str:
     return f"{n // 1024}KB" if n >= 1024 else f"{n}B"

@@ -19,6 +19,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 
+from swkpu.dialects.quantized_type import QuantizedType
 from swkpu.errors import IRError
 from swkpu.program.model import DType
 
@@ -42,9 +43,15 @@ PRECISIONS: dict[str, Attribute] = {"int8": i8, "int4": i4, "fp16": f16, "bf16":
 
 def dtype_of(element: Attribute) -> DType:
     """The storage type of an IR element type. Raises IRError for a type the KPU does not store."""
+    element = storage_of(element)
     if element not in _IR_TO_DTYPE:
         raise IRError(f"the KPU has no storage type {element}; it has {', '.join(str(t) for t in _IR_TO_DTYPE)}")
     return _IR_TO_DTYPE[element]
+
+
+def storage_of(element: Attribute) -> Attribute:
+    """The type in which elements are stored: that of a quantized type, else the type itself."""
+    return element.storage if isinstance(element, QuantizedType) else element
 
 
 def element_of(dtype: DType) -> Attribute:
@@ -73,8 +80,8 @@ def torch_dtype(dtype: DType) -> torch.dtype:
     import torch
 
     return {
-        DType.I1: torch.bool, DType.I8: torch.int8, DType.I32: torch.int32, DType.I64: torch.int64,
-        DType.F16: torch.float16, DType.BF16: torch.bfloat16, DType.F32: torch.float32,
+        DType.I1: torch.bool, DType.I4: torch.int8, DType.I8: torch.int8, DType.I32: torch.int32,
+        DType.I64: torch.int64, DType.F16: torch.float16, DType.BF16: torch.bfloat16, DType.F32: torch.float32,
     }[dtype]  # fmt: skip
 
 
@@ -84,10 +91,10 @@ def contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def to_torch(array: np.ndarray[Any, Any]) -> torch.Tensor:
-    """A torch view of a numpy array, bf16 included."""
+    """A torch view of a numpy array, bf16 included; torch has no int4, and gets a copy in int8."""
     import torch
 
-    array = contiguous(array)
+    array = contiguous(array if array.dtype != ml_dtypes.int4 else array.astype(np.int8))
     if not array.flags.writeable:
         array = array.copy()
     if array.dtype == ml_dtypes.bfloat16:

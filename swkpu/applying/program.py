@@ -23,8 +23,8 @@ from swkpu.mapping.residency import bytes_of, plan
 from swkpu.mapping.views import View
 from swkpu.passes.nn_narrow_integers import INPUT_TYPES, OUTPUT_TYPES
 from swkpu.program.model import Dataflow, Space
-from swkpu.target import Machine
-from swkpu.types import dtype_of, i32, rate_key
+from swkpu.target import Machine, cost
+from swkpu.types import dtype_of, i32, storage_of
 
 
 class ProgramLowering:
@@ -92,8 +92,8 @@ class ProgramLowering:
         types = self.module.attributes.get(key)
         if not isinstance(types, ArrayAttr) or self.func.sym_name.data != "main":
             return None
-        host = types.data[index]
-        return host if host == i64 and type_of(value).element_type == i32 else None
+        host, own = types.data[index], type_of(value).element_type
+        return host if storage_of(host) != host or (host == i64 and own == i32) else None
 
     def _output_name(self, index: int) -> str:
         return f"output{index}" if index else "output"
@@ -154,14 +154,14 @@ class ProgramLowering:
         LayerLowering(op, mapping, self.buffers, self).emit(body)
         kind = op.attributes.get("op")
         mac = op.combiner == "mac" and all(p.dataflow is not Dataflow.VECTOR for p in mapping.parts)
-        element = dtype_of(type_of(op.inputs[0]).element_type) if mac else None
+        dtypes = [dtype_of(type_of(v).element_type) for v in op.inputs]
         self.layer(
             op,
             body,
             {
                 "op": kind if isinstance(kind, StringAttr) else StringAttr(op.combiner),
                 "macs": IntegerAttr(op.points if mac else 0, i64),
-                "mac_type": StringAttr(rate_key(element) if element is not None else ""),
+                "mac_type": StringAttr(cost.mac_type(*dtypes) if mac else ""),
                 "estimated_cycles": IntegerAttr(mapping.cycles or 0, i64),
                 "mapping": op.mapping,
             },

@@ -65,9 +65,11 @@ from swkpu.dialects.df_base import (
     verify_write,
     write_of,
 )
+from swkpu.dialects.df_epilogue import RescaleOp, TableOp
 from swkpu.dialects.df_movement import ConstantOp, CopyOp, EmptyOp, GatherOp, ReshapeOp, stored_array
 from swkpu.dialects.mapping import MappingAttr
 from swkpu.dialects.nn import accumulator, shape_of, type_of
+from swkpu.types import i4, i8
 
 __all__ = [
     "COMBINERS",
@@ -80,7 +82,9 @@ __all__ = [
     "EmptyOp",
     "GatherOp",
     "RecurrenceOp",
+    "RescaleOp",
     "ReshapeOp",
+    "TableOp",
     "Write",
     "YieldOp",
     "bounds",
@@ -278,6 +282,10 @@ class RecurrenceOp(IRDLOperation):
             raise VerifyException("expected one access map per operand and one for the result")
         if len(self.pads.data) != len(self.inputs):
             raise VerifyException("expected one pad value per input")
+        elements = [type_of(value).element_type for value in (*self.inputs, *self.extras)]
+        for number, element in enumerate(elements):
+            if element == i4 and not (combiner == "mac" and number == 1 and elements[0] == i8):
+                raise VerifyException(f"only the second input of a mac with an i8 is i4; input {number} is")
         for value, map in zip(self.inputs, self.input_maps):
             self._verify_access(value, map, may_pad=True)
         for value, map in zip(self.extras, self.extra_maps):
@@ -351,4 +359,8 @@ class YieldOp(IRDLOperation):
         super().__init__(operands=[value])
 
 
-DF = Dialect("df", [RecurrenceOp, YieldOp, ConstantOp, EmptyOp, CopyOp, GatherOp, ReshapeOp], [DomainAttr, MappingAttr])
+DF = Dialect(
+    "df",
+    [RecurrenceOp, YieldOp, RescaleOp, TableOp, ConstantOp, EmptyOp, CopyOp, GatherOp, ReshapeOp],
+    [DomainAttr, MappingAttr],
+)

@@ -1,8 +1,9 @@
-"""Epilogue regions and their machine form: one `arith` or `math` op is one micro-op."""
+"""Epilogue regions and their machine form: one `arith` or `math` op, rescale or table is one micro-op."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, i1
@@ -10,7 +11,7 @@ from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.ir.affine import AffineMap
 
 from swkpu.affine import linear_map
-from swkpu.dialects.df import Domain, YieldOp
+from swkpu.dialects.df import Domain, RescaleOp, TableOp, YieldOp
 from swkpu.errors import IRError
 from swkpu.program.model import Access, AffineExpr, Combiner, Dataflow, FabricProgram, MicroOp, MicroOpcode
 from swkpu.types import dtype_of
@@ -78,6 +79,8 @@ MICRO_OPS: dict[type[Operation], MicroOpcode] = {
     arith.ExtSIOp: MicroOpcode.EXTSI,
     arith.ExtUIOp: MicroOpcode.EXTUI,
     arith.TruncIOp: MicroOpcode.TRUNCI,
+    RescaleOp: MicroOpcode.RESCALE,
+    TableOp: MicroOpcode.TABLE,
 }
 
 
@@ -99,24 +102,46 @@ def _predicate(op: arith.CmpfOp | arith.CmpiOp) -> str:
     return names[op.predicate.value.data]
 
 
-def micro_ops(epilogue: Region) -> tuple[tuple[MicroOp, ...], int]:
-    """The micro-ops of an epilogue and the register it yields. Raises IRError for an op with no machine form."""
+@dataclass(frozen=True)
+class Epilogue:
+    """The machine form of an epilogue region; see `FabricProgram`."""
+
+    micro_ops: tuple[MicroOp, ...]
+    result: int
+    tables: tuple[bytes, ...]
+
+
+def machine_form(epilogue: Region) -> Epilogue:
+    """The micro-ops of an epilogue. Raises IRError for an op with no machine form and for a table that is missing."""
     block = epilogue.block
     registers: dict[SSAValue, int] = {arg: i for i, arg in enumerate(block.args)}
+    tables: dict[bytes, int] = {}
     out: list[MicroOp] = []
     result = -1
     for op in block.ops:
         if isinstance(op, YieldOp):
             result = registers[op.value]
             continue
-        type_ = dtype_of(op.results[0].type)
-        if isinstance(op, arith.ConstantOp):
-            micro = MicroOp(MicroOpcode.CONSTANT, type_, (), _constant(op))
-        else:
-            micro = MicroOp(opcode(op), type_, tuple(registers[v] for v in op.operands))
+        args = tuple(registers[v] for v in op.operands)
+        out.append(_micro_op(op, args, tables))
         registers[op.results[0]] = len(registers)
-        out.append(micro)
-    return tuple(out), result
+    return Epilogue(tuple(out), result, tuple(tables))
+
+
+def _micro_op(op: Operation, args: tuple[int, ...], tables: dict[bytes, int]) -> MicroOp:
+    """One op; a table that is not among `tables` yet is added."""
+    dtype = dtype_of(op.results[0].type)
+    match op:
+        case arith.ConstantOp():
+            return MicroOp(MicroOpcode.CONSTANT, dtype, (), _constant(op))
+        case RescaleOp():
+            return MicroOp(opcode(op), dtype, args, integers=op.zero_points)
+        case TableOp():
+            entries = op.entries()
+            content = entries.astype(entries.dtype.newbyteorder("<")).tobytes()
+            return MicroOp(opcode(op), dtype, args, integers=(tables.setdefault(content, len(tables)),))
+        case _:
+            return MicroOp(opcode(op), dtype, args)
 
 
 def _constant(op: arith.ConstantOp) -> float:
@@ -148,7 +173,7 @@ def fabric_program(
     """The machine form of a recurrence; `maps` are those of the inputs, the epilogue operands and the result."""
     from swkpu.dialects.df import COMBINERS
 
-    ops, result = micro_ops(epilogue)
+    form = machine_form(epilogue)
     return FabricProgram(
         name=name,
         dims=domain.names,
@@ -157,9 +182,10 @@ def fabric_program(
         accesses=tuple(access(m) for m in maps),
         combiner=Combiner[combiner.upper()],
         acc_dtype=dtype_of(accumulator),
-        micro_ops=ops,
-        result=result,
+        micro_ops=form.micro_ops,
+        result=form.result,
         rows=tuple(domain.index(d) for d in rows),
         cols=tuple(domain.index(d) for d in cols),
         dataflow=dataflow,
+        tables=form.tables,
     )

@@ -155,7 +155,7 @@ class AliasOp(IRDLOperation):
 
     def verify_(self) -> None:
         a, b = buffer_type(self.source), buffer_type(self.result)
-        if a.bytes != b.bytes or a.memory is not b.memory:
+        if a.bits != b.bits or a.memory is not b.memory:
             raise VerifyException(f"{b} does not have the bytes of {a}")
 
 

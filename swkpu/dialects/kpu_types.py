@@ -61,8 +61,12 @@ class BufferType(ParametrizedAttribute, TypeAttribute):
         return Space[self.space.data.upper()]
 
     @property
+    def bits(self) -> int:
+        return prod(self.extents) * dtype_of(self.element).bits
+
+    @property
     def bytes(self) -> int:
-        return prod(self.extents) * dtype_of(self.element).bytes
+        return dtype_of(self.element).bytes_of(prod(self.extents))
 
     @classmethod
     def parse_parameters(cls, parser: AttrParser) -> list[Attribute]:

@@ -125,6 +125,15 @@ from swkpu.dialects.nn_normalization import (
     SoftmaxOp,
     TrailingNormOp,
 )
+from swkpu.dialects.nn_quantized import (
+    DequantizeOp,
+    DequantizeWeightOp,
+    QuantizedType,
+    QuantizeOp,
+    RescaleOp,
+    TableOp,
+    quantized_type_of,
+)
 from swkpu.dialects.nn_reductions import (
     REDUCE,
     AnyOp,
@@ -175,6 +184,7 @@ from swkpu.dialects.nn_windows import (
     MaxPoolOp,
     PoolOp,
 )
+from swkpu.dialects.value_range import RangeAttr, range_of, set_range
 from swkpu.dialects.weights import WeightAttr
 
 UNARY: tuple[type[UnaryOp], ...] = (*BASIC, *FUNCTIONS)
@@ -237,6 +247,8 @@ __all__ = [
     "CumProdOp",
     "CumSumOp",
     "CumulativeOp",
+    "DequantizeOp",
+    "DequantizeWeightOp",
     "DivOp",
     "EqOp",
     "ErfOp",
@@ -290,9 +302,13 @@ __all__ = [
     "PowOp",
     "PredicateOp",
     "ProdOp",
+    "QuantizeOp",
+    "QuantizedType",
     "ReduceOp",
     "ReluOp",
+    "RangeAttr",
     "RemainderOp",
+    "RescaleOp",
     "ReshapeOp",
     "ResizeOp",
     "RmsNormOp",
@@ -312,6 +328,7 @@ __all__ = [
     "SqrtOp",
     "SubOp",
     "SumOp",
+    "TableOp",
     "TakeOp",
     "TanOp",
     "TanhOp",
@@ -327,6 +344,9 @@ __all__ = [
     "ints",
     "kind_of",
     "misfit",
+    "quantized_type_of",
+    "range_of",
+    "set_range",
     "shape_of",
     "type_of",
     "window_extent",
@@ -342,7 +362,8 @@ NN = Dialect(
         AdaptiveAvgPool2dOp, AdaptiveAvgPool3dOp, AdaptiveMaxPool2dOp, AdaptiveMaxPool3dOp,
         *REDUCE, ArgMaxOp, ArgMinOp, *CUMULATIVE,
         SoftmaxOp, LogSoftmaxOp, LayerNormOp, RmsNormOp, GroupNormOp, SdpaOp,
+        QuantizeOp, DequantizeOp, DequantizeWeightOp, RescaleOp, TableOp,
         ReshapeOp, PermuteOp, ExpandOp, SliceOp, InsertSliceOp, ConcatOp, PadOp, FlipOp, TakeOp, GatherOp,
     ],
-    [WeightAttr, IntsAttr],
+    [WeightAttr, IntsAttr, QuantizedType, RangeAttr],
 )  # fmt: skip

@@ -24,7 +24,7 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from swkpu.types import i1, i32, i64, is_float
+from swkpu.types import i1, i4, i8, i32, i64, is_float, storage_of
 
 Tensor = TensorType[Any]
 
@@ -107,8 +107,9 @@ def check_kind(op: IRDLOperation, type: Tensor, accepted: Kind) -> None:
 
 
 def same_elements(a: Tensor, b: Tensor) -> None:
-    """Raise VerifyException where the operands of a contraction differ in element type."""
-    if a.element_type != b.element_type:
+    """Raise VerifyException unless a contraction multiplies such elements: of one storage type, or i8 with i4 weights."""
+    stored = storage_of(a.element_type), storage_of(b.element_type)
+    if stored[0] != stored[1] and stored != (i8, i4):
         raise misfit(f"input and weight differ in element type: {a.element_type} and {b.element_type}")
 
 

@@ -2,7 +2,8 @@
 
 The attribute names the tensor; equality and printing see only the name. In memory it also carries the array (or how
 to load it), so that there is no side table from names to arrays: whoever holds the IR holds the weights. Weights
-that a pass makes are named by their content, so the same fold always gives the same name.
+that a pass makes are named by their content, so the same fold always gives the same name. The files have no type for
+i4: such a tensor is one of int8 there, with values from -8 to 7, and the IR says that it is i4.
 """
 
 from __future__ import annotations
@@ -69,9 +70,20 @@ class WeightAttr(Data[WeightRef]):
             )
         return array
 
+    def array_as(self, dtype: np.dtype[Any]) -> Array:
+        """The tensor; an int8 one of a file that is declared as int4 becomes that. Raises IRError."""
+        array = self.array()
+        if dtype != ml_dtypes.int4 or array.dtype != np.int8:
+            return array
+        if array.size and not (array.min() >= -8 and array.max() <= 7):
+            raise IRError(
+                f'weight "{self.data.key}" has values from {array.min()} to {array.max()}; those of i4 are -8 to 7'
+            )
+        return array.astype(dtype)
+
     def array_for(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """The tensor, which must have this shape and type. Raises IRError."""
-        array = self.array()
+        array = self.array_as(dtype)
         if array.shape != shape or array.dtype != dtype:
             raise IRError(
                 f'weight "{self.data.key}" is {array.dtype.name} of shape {array.shape}, '
@@ -123,6 +135,10 @@ def read_safetensors(path: Path) -> dict[str, Array]:
             raise IRError(f'{path}: tensor "{key}" has type {view["dtype"]}, which swkpu does not use')
         out[key] = np.frombuffer(view["data"], dtype=_NUMPY[view["dtype"]]).reshape(view["shape"])
     return out
+
+
+def _in_file(array: Array) -> Array:
+    return array.astype(np.int8) if array.dtype == ml_dtypes.int4 else array
 
 
 def write_safetensors(tensors: dict[str, Array], path: Path) -> None:
@@ -180,9 +196,9 @@ def save_weights(module: ModuleOp, path: Path) -> None:
     renamed: dict[WeightAttr, WeightAttr] = {}
     for attr in weights_of(module):
         key = attr.data.key
-        if key in tensors and not np.array_equal(tensors[key], attr.array()):
+        if key in tensors and not np.array_equal(tensors[key], _in_file(attr.array())):
             key = content_key(attr.array())
-        tensors[key] = attr.array()
+        tensors[key] = _in_file(attr.array())
         renamed[attr] = WeightAttr(WeightRef(path.name, key, attr.data.payload))
     if not tensors:
         return

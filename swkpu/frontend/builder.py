@@ -37,6 +37,8 @@ class NodeBuilder:
     """Which of several results something uses; a rule may return None for the others."""
     first: torch.Tensor | None = None
     """The first operand as torch has it, with its strides."""
+    readers: frozenset[Any] = frozenset()
+    """The operators that read the result."""
 
     def emit(self, op: Operation) -> SSAValue:
         """Insert an op at the call's place, with its location and name. Raises VerifyException for operands it cannot

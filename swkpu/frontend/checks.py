@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,9 +11,14 @@ from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, ExportGraphSignature, OutputKind, TensorArgument
 from torch.fx import Node
+from torch.utils import _pytree as pytree
+from xdsl.ir import SSAValue
 
+from swkpu.dialects.nn import quantized_type_of
 from swkpu.errors import ModelError
+from swkpu.frontend.known import DEQUANTIZE
 from swkpu.frontend.names import source_of
+from swkpu.frontend.table import Unsupported
 
 CONTROL_FLOW = ("cond", "while_loop", "scan", "map_impl", "associative_scan")
 BY_VALUE = "a size or number in the model depends on the values of its inputs"
@@ -60,6 +65,14 @@ def _dims(value: Any) -> tuple[Any, ...]:
 
 def _is_symbolic(size: Any) -> bool:
     return isinstance(size, torch.SymInt | torch.SymFloat | torch.SymBool)
+
+
+def check_quantized(node: Node, operands: Sequence[Any]) -> None:
+    """Raise Unsupported for an operator other than dequantize on quantized values."""
+    if node.target in DEQUANTIZE:
+        return
+    if any(isinstance(v, SSAValue) and quantized_type_of(v) is not None for v in pytree.tree_leaves(operands)):
+        raise Unsupported("on quantized integers; accepted are operators on what is dequantized")
 
 
 def check_outputs(signature: ExportGraphSignature) -> None:

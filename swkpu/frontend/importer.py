@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn as torch_nn
+from torch._ops import OpOverload
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx import Graph, Node
@@ -27,13 +28,13 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import VerifyException
 
-from swkpu.dialects.nn import ConstantOp, shape_of, type_of
+from swkpu.dialects.nn import ConstantOp, quantized_type_of, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
 from swkpu.errors import ModelError
 from swkpu.frontend.breakdown import decomposed
 from swkpu.frontend.builder import NodeBuilder
 from swkpu.frontend.capture import capture
-from swkpu.frontend.checks import check_outputs, check_static, values_of
+from swkpu.frontend.checks import check_outputs, check_quantized, check_static, values_of
 from swkpu.frontend.direct import direct_rules, is_in_place
 from swkpu.frontend.elements import ELEMENTS, accepted, element_of, short, within_range
 from swkpu.frontend.known import Known
@@ -41,7 +42,7 @@ from swkpu.frontend.masks import with_constant_sizes
 from swkpu.frontend.missing import Missing, stand_in
 from swkpu.frontend.names import Source, sources, ssa_hint
 from swkpu.frontend.signature import signature_of
-from swkpu.frontend.table import Rule, Unsupported, load_rules
+from swkpu.frontend.table import REFUSED, Rule, Unsupported, load_rules
 from swkpu.interp.constants import constant
 from swkpu.types import dtype_of, tensor_type, to_numpy, torch_dtype
 
@@ -111,6 +112,7 @@ class _Import:
         outputs = self.outputs()
         self.warn_of_double()
         self.builder.insert(ReturnOp(*outputs))
+        self.erase_unused_constants()
         types = ([a.type for a in self.block.args], [v.type for v in outputs])
         attributes: dict[str, Attribute] = {
             INPUT_NAMES: ArrayAttr([StringAttr(n) for n in names]),
@@ -195,6 +197,13 @@ class _Import:
         value.name_hint = ssa_hint(key, "weight")
         return value
 
+    def erase_unused_constants(self) -> None:
+        """Rules read some (zero points, scales that are numbers) and leave no trace of them."""
+        for op in list(self.block.ops):
+            if isinstance(op, ConstantOp) and op.result.first_use is None:
+                op.detach()
+                op.erase()
+
     def forget_constants(self) -> None:
         """A constant was changed in place: what was emitted of constants so far is out of date."""
         for node in self.known.values:
@@ -208,8 +217,9 @@ class _Import:
         try:
             b = self.node_builder(node)
             if node not in self.rules:
-                raise Unsupported("")
+                raise Unsupported(REFUSED.get(node.target, "") if isinstance(node.target, OpOverload) else "")
             args, kwargs = self.resolve(node.args, b), self.resolve(node.kwargs, b)
+            check_quantized(node, args)
             return self.typed(node, b, self.rules[node](b, *args, **kwargs))
         except (Unsupported, VerifyException) as reason:
             return self.skip(node, str(reason))
@@ -224,7 +234,8 @@ class _Import:
         used = frozenset(item for item in items if isinstance(item, int))
         operand = node.args[0] if node.args else None
         first = operand.meta.get("val") if isinstance(operand, Node) else None
-        return NodeBuilder(self.builder, self.sources[node], shape, element, used, first)
+        readers = frozenset(user.target for user in node.users)
+        return NodeBuilder(self.builder, self.sources[node], shape, element, used, first, readers)
 
     def item(self, node: Node) -> Any:
         value = self.values[node.args[0]][node.args[1]]  # pyright: ignore[reportArgumentType]
@@ -264,6 +275,8 @@ class _Import:
                 f"torch has {list(fake.shape)}"
             )
         self.note_double(self.sources[node].name, fake.dtype)
+        if quantized_type_of(value) is not None:
+            return value
         return within_range(b, b.cast(value, element_of(fake.dtype)), fake.dtype)
 
     # ---- what is unsupported ----
@@ -286,7 +299,11 @@ class _Import:
                 raise ModelError(
                     f"output {index} of the model is {short(node.meta['val'].dtype)}; accepted are {accepted()}"
                 )
-        return [self.resolve(node, result) for node in nodes]
+        values = [self.resolve(node, result) for node in nodes]
+        for index, value in enumerate(values):
+            if quantized_type_of(value) is not None:
+                raise ModelError(f"output {index} of the model is quantized; swkpu takes models that dequantize it")
+        return values
 
 
 def live(graph: Graph) -> set[Node]:

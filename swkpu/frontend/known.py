@@ -7,6 +7,7 @@ from collections.abc import Container
 from typing import Any
 
 import torch
+import torch.ao.quantization.fx._decomposed  # pyright: ignore[reportUnusedImport]  # defines the operators
 from torch._ops import OpOverload
 from torch.fx import Node
 from torch.fx.node import map_arg
@@ -30,6 +31,16 @@ SHAPED_LIKE = frozenset(
     }
 )
 """Operators that take from their first operand its shape and type only."""
+DEQUANTIZE = frozenset(
+    getattr(packet, overload)
+    for packet in (
+        torch.ops.quantized_decomposed.dequantize_per_tensor,
+        torch.ops.quantized_decomposed.dequantize_per_channel,
+        torch.ops.quantized_decomposed.dequantize_per_channel_group,
+    )
+    for overload in packet.overloads()
+)
+"""Operators whose rules keep the integers that they are given."""
 
 
 def is_constant(node: Node, known: Container[Node]) -> bool:
@@ -37,7 +48,7 @@ def is_constant(node: Node, known: Container[Node]) -> bool:
     target = node.target
     if _is_empty(node):
         return True
-    if not isinstance(target, OpOverload) and target is not operator.getitem:
+    if target in DEQUANTIZE or (not isinstance(target, OpOverload) and target is not operator.getitem):
         return False
     if isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded in target.tags:
         return False

@@ -21,6 +21,8 @@ Rule = Callable[..., Any]
 R = TypeVar("R", bound=Rule)
 
 RULES: dict[OpOverload, Rule] = {}
+REFUSED: dict[OpOverload, str] = {}
+"""Operators that have no rule for a reason that helps whoever meets it."""
 
 
 class Unsupported(Exception):
@@ -38,6 +40,11 @@ def rule(*operators: OpOverload) -> Callable[[R], R]:
         return function
 
     return register
+
+
+def refuse(reason: str, *operators: OpOverload) -> None:
+    """Say why some operators have no rule."""
+    REFUSED.update(dict.fromkeys(operators, reason))
 
 
 def overloads(packet: OpOverloadPacket) -> list[OpOverload]:

@@ -20,7 +20,7 @@ def array_of(op: ConstantOp) -> Array:
     """The constant's array, not to be changed. Raises IRError where it is not available or has another type."""
     dtype, shape = numpy_dtype(dtype_of(type_of(op.result).element_type)), shape_of(op.result)
     value = op.value
-    array = value.array() if isinstance(value, WeightAttr) else dense_array(value)
+    array = value.array_as(dtype) if isinstance(value, WeightAttr) else dense_array(value)
     if array.shape != shape or array.dtype != dtype:
         raise IRError(f"{value} is a {array.dtype} array of shape {array.shape}, declared as {op.result.type}")
     return array

@@ -19,13 +19,14 @@ from swkpu.dialects import kpu
 from swkpu.dialects.kpu import BufferType, buffer_type
 from swkpu.emit import coords, emit, fabric_of, row_major_strides
 from swkpu.errors import InputError, IRError
+from swkpu.nibbles import array_of, memory_of
 from swkpu.program.model import FabricProgram, Space, TensorMap
 from swkpu.sim.blocks import Window
 from swkpu.sim.functional import run_program, tensor_of, words_of
 from swkpu.sim.gather import gathered
 from swkpu.sim.recurrence import evaluate
 from swkpu.target import load_target
-from swkpu.types import contiguous, dtype_of, numpy_dtype, torch_dtype
+from swkpu.types import dtype_of, numpy_dtype, torch_dtype
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -83,11 +84,11 @@ class SequentialInterpreter:
         return np.ascontiguousarray(array.astype(numpy_dtype(dtype_of(type_.element))))
 
     def _store(self, value: SSAValue, array: Array) -> None:
-        self.memory[value] = contiguous(array).reshape(-1).view(np.uint8).copy()
+        self.memory[value] = memory_of(array, dtype_of(buffer_type(value).element)).copy()
 
     def _load(self, value: SSAValue) -> Array:
         type_ = buffer_type(value)
-        return self.memory[value].view(numpy_dtype(dtype_of(type_.element))).reshape(type_.extents)
+        return array_of(self.memory[value], dtype_of(type_.element), type_.extents)
 
     # -- commands --
 
@@ -222,8 +223,8 @@ def _map_of(value: SSAValue, extents: Sequence[int] | None, pad: float) -> Tenso
     dtype = dtype_of(type_.element)
     offset, strides = kpu.layout_of(value)
     shape = type_.extents
-    steps = tuple(s * dtype.bytes for s in strides)
-    at = offset * dtype.bytes
+    steps = tuple(s * dtype.step for s in strides)
+    at = offset * dtype.step
     return TensorMap(type_.memory, at, dtype, tuple(extents or shape), steps, shape, dtype.clamped(pad), 0)
 
 
@@ -231,5 +232,5 @@ def _whole_map(type_: BufferType, extents: Sequence[int] | None = None, pad: flo
     dtype = dtype_of(type_.element)
     shape = type_.extents
     return TensorMap(
-        type_.memory, 0, dtype, tuple(extents or shape), tuple(row_major_strides(shape, dtype.bytes)), shape, pad, 0
+        type_.memory, 0, dtype, tuple(extents or shape), tuple(row_major_strides(shape, dtype.step)), shape, pad, 0
     )

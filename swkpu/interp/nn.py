@@ -12,6 +12,7 @@ from swkpu.interp.nn_contractions import ContractionFunctions
 from swkpu.interp.nn_elementwise import ElementwiseFunctions
 from swkpu.interp.nn_movement import MovementFunctions
 from swkpu.interp.nn_normalization import NormalizationFunctions
+from swkpu.interp.nn_quantized import QuantizedFunctions
 from swkpu.interp.nn_reductions import ReductionFunctions
 from swkpu.interp.nn_windows import WindowFunctions
 
@@ -22,6 +23,7 @@ class NNFunctions(
     ElementwiseFunctions,
     MovementFunctions,
     NormalizationFunctions,
+    QuantizedFunctions,
     ReductionFunctions,
     WindowFunctions,
 ):

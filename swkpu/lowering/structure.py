@@ -25,7 +25,7 @@ from xdsl.rewriter import InsertPoint
 
 from swkpu.dialects import df
 from swkpu.dialects.df import Domain
-from swkpu.dialects.nn import shape_of, type_of
+from swkpu.dialects.nn import quantized_type_of, shape_of, type_of
 from swkpu.dialects.weights import WeightAttr
 
 Emit = Callable[[Builder, list[SSAValue]], SSAValue]
@@ -127,5 +127,13 @@ def contraction(
     result: TensorType[Any],
     into: SSAValue | None = None,
 ) -> df.RecurrenceOp:
+    """A sum of products. What lies outside an operand is 0, which a quantized one stores as its zero point."""
     body = region([result.element_type], yield_accumulator)
-    return df.RecurrenceOp(domain, "mac", [x, w], [], result_map, body, result, destination=into)
+    pads = [zero_of(x[0]), zero_of(w[0])]
+    return df.RecurrenceOp(domain, "mac", [x, w], [], result_map, body, result, pads, destination=into)
+
+
+def zero_of(value: SSAValue) -> float:
+    """What a tensor stores for the number 0."""
+    quantized = quantized_type_of(value)
+    return 0.0 if quantized is None else float(quantized.zero_point)

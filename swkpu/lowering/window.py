@@ -18,7 +18,7 @@ from swkpu.dialects.nn import shape_of, type_of
 from swkpu.lowering.contraction import KERNEL_NAMES, OUTPUT_NAMES
 from swkpu.lowering.movement import taken
 from swkpu.lowering.resize import applied
-from swkpu.lowering.structure import Emit, affine, constant, inline_constant, region, yield_accumulator
+from swkpu.lowering.structure import Emit, affine, constant, inline_constant, region, yield_accumulator, zero_of
 from swkpu.lowering.table import lowering
 
 
@@ -53,8 +53,8 @@ def _window_counts(
     return end - start
 
 
-@lowering(nn.AvgPool2dOp, nn.AvgPool3dOp)
-def lower_avg_pool(op: nn.AvgPoolOp) -> list[Operation]:
+def window_counts(op: nn.AvgPoolOp) -> np.ndarray[Any, Any]:
+    """By what the sum of each window is divided: an array over the result's spatial dims."""
     kernel, stride, padding, _, _ = op.window
     sizes, out = shape_of(op.input)[2:], shape_of(op.result)[2:]
     include = bool(op.count_include_pad.value.data)
@@ -63,14 +63,21 @@ def lower_avg_pool(op: nn.AvgPoolOp) -> list[Operation]:
         for s, o, k, step, before, after in zip(sizes, out, kernel, stride, padding[::2], padding[1::2])
     ]
     counts = fold(np.multiply.outer, each)
-    if op.divisor is not None:
-        counts = np.full_like(counts, op.divisor.value.data)
+    return counts if op.divisor is None else np.full_like(counts, op.divisor.value.data)
+
+
+@lowering(nn.AvgPool2dOp, nn.AvgPool3dOp)
+def lower_avg_pool(op: nn.AvgPoolOp) -> list[Operation]:
+    counts = window_counts(op)
     if (counts == counts.flat[0]).all():
         factor = 1.0 / float(counts.flat[0])
+        if factor == 1.0:
+            return [_pool(op, "add", [], yield_accumulator, zero_of(op.input))]
         return [_pool(op, "add", [], lambda b, a: b.insert(arith.MulfOp(a[0], constant(b, factor))).result, 0.0)]
     reciprocal = inline_constant((1.0 / counts).astype(np.float32), TensorType(f32, counts.shape))
-    places = [AffineExpr.dimension(1 + i) for i in range(len(out))]
-    extras = [(reciprocal.result, affine(2 + 2 * len(out), places))]
+    spatial = counts.ndim
+    places = [AffineExpr.dimension(1 + i) for i in range(spatial)]
+    extras = [(reciprocal.result, affine(2 + 2 * spatial, places))]
     return [reciprocal, _pool(op, "add", extras, lambda b, a: b.insert(arith.MulfOp(a[0], a[1])).result, 0.0)]
 
 

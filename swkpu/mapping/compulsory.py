@@ -30,7 +30,7 @@ def _coordinates(expr: Linear, extents: Sequence[int], size: int) -> int:
 
 def _read(map_exprs: Sequence[Linear], extents: Sequence[int], value: SSAValue) -> int:
     count = prod(_coordinates(e, extents, n) for e, n in zip(map_exprs, shape_of(value)))
-    return count * dtype_of(type_of(value).element_type).bytes
+    return dtype_of(type_of(value).element_type).bytes_of(count)
 
 
 def touched_bytes(op: Operation, value: SSAValue) -> int:

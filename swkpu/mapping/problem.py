@@ -31,7 +31,7 @@ class OperandAccess:
 
     @property
     def bytes(self) -> int:
-        return prod(self.shape) * self.dtype.bytes
+        return self.dtype.bytes_of(prod(self.shape))
 
 
 def may_overrun(inputs: Sequence[tuple[Sequence[Linear], Sequence[int]]], extents: Sequence[int], dim: int) -> bool:

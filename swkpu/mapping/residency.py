@@ -8,6 +8,7 @@ left of L2 at a step is the budget for that recurrence's streamed operands.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
@@ -38,10 +39,7 @@ Step = df.RecurrenceOp | df.CopyOp | df.GatherOp
 
 
 def bytes_of(value: SSAValue) -> int:
-    size = dtype_of(type_of(value).element_type).bytes
-    for n in shape_of(value):
-        size *= n
-    return size
+    return dtype_of(type_of(value).element_type).bytes_of(prod(shape_of(value)))
 
 
 @dataclass

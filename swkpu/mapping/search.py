@@ -211,7 +211,7 @@ class PartSearch:
         latency = cost.mover_latency_cycles(machine)
         for operand in problem.operands:
             count, looped = self._transfers(operand, parallel, m, k, k_pieces, order_index, order_choices)
-            block = block_elements(operand, problem, sizes) * operand.dtype.bytes
+            block = operand.dtype.bytes_of(block_elements(operand, problem, sizes))
             unique: Any = 1
             for d in problem.dims_of(operand):
                 if d in space:
@@ -305,7 +305,7 @@ class PartSearch:
     def _l1_floor(self, sizes: Sequence[Array]) -> Array:
         total: Any = 0
         for operand in self.problem.operands:
-            total = total + block_elements(operand, self.problem, sizes) * operand.dtype.bytes
+            total = total + operand.dtype.bytes_of(block_elements(operand, self.problem, sizes))
         points: Any = 1
         for d in self.problem.domain.parallel_dims:
             points = points * sizes[d]
@@ -321,7 +321,7 @@ class PartSearch:
         strides: list[list[int]] = []
         for operand in self.problem.operands[:2]:
             shape = [int(span_of(local_access(e, self.problem.domain).terms, box)) for e in operand.exprs]
-            steps = [operand.dtype.bytes] * len(shape)
+            steps = [operand.dtype.step] * len(shape)
             for axis in range(len(shape) - 2, -1, -1):
                 steps[axis] = steps[axis + 1] * shape[axis + 1]
             strides.append(steps)

@@ -38,7 +38,7 @@ def l2_bytes_of(operand: OperandAccess, problem: Problem, nest: Nest) -> tuple[i
         running *= nest.trips(d, extents[d])
         if d in dims:
             count = running
-    return elements * operand.dtype.bytes, count
+    return operand.dtype.bytes_of(elements), count
 
 
 def nest_fits(problem: Problem, nest: Nest, buffers: int = 2) -> bool:
@@ -68,7 +68,7 @@ def dram_cycles(problem: Problem, machine: Machine, nest: Nest) -> tuple[int, in
 
 def _row_bytes(operand: OperandAccess, problem: Problem, sizes: Sequence[int]) -> int:
     """Bytes of a block that are contiguous in DRAM: trailing dims, up to the first that is not taken whole."""
-    row = operand.dtype.bytes
+    row = 1
     for expr, size in zip(reversed(operand.exprs), reversed(operand.shape)):
         if axis_step(expr, problem.domain) > 1:
             break
@@ -76,7 +76,7 @@ def _row_bytes(operand: OperandAccess, problem: Problem, sizes: Sequence[int]) -
         row *= taken
         if taken < size:
             break
-    return row
+    return operand.dtype.bytes_of(row)
 
 
 def nests(problem: Problem, grain: int, wave: int) -> list[Nest]:

@@ -13,6 +13,7 @@ from xdsl.rewriter import Rewriter
 
 from swkpu.dialects import df
 from swkpu.errors import IRError
+from swkpu.lowering.quantized import store_plainly
 from swkpu.lowering.table import load_lowerings
 
 
@@ -37,13 +38,14 @@ class _Lower(RewritePattern):
 
 @dataclass(frozen=True)
 class ConvertNnToDfPass(ModulePass):
-    """Lower every nn op to recurrences, copies and reshapes."""
+    """Lower every nn op to recurrences, copies and reshapes; quantized tensors become plain integers."""
 
     name = "convert-nn-to-df"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         PatternRewriteWalker(_Lower(), apply_recursively=False).rewrite_module(op)
         erase_unused_constants(op)
+        store_plainly(op)
 
 
 def erase_unused_constants(module: ModuleOp) -> None:

@@ -81,7 +81,7 @@ def _pieces_of_reduction(op: RecurrenceOp, machine: Machine) -> int:
     points = op.points // results
     tiles = sum(g.count for g in machine.tile_groups)
     shared = min(ceil(tiles / results), points // LEAST_POINTS)
-    bytes_ = points * dtype_of(type_of(op.inputs[0]).element_type).bytes
+    bytes_ = dtype_of(type_of(op.inputs[0]).element_type).bytes_of(points)
     return max(shared, ceil(bytes_ / (machine.l2.capacity_bytes * LARGEST_PIECE)))
 
 
@@ -90,7 +90,7 @@ def _pieces_of_contraction(op: RecurrenceOp, machine: Machine) -> int:
     bytes_ = 0
     for value, map in op.reads[: len(op.inputs)]:
         block = prod(local_access(e, op.domain).span(one) for e in linear_map(map))
-        bytes_ += block * dtype_of(type_of(value).element_type).bytes
+        bytes_ += dtype_of(type_of(value).element_type).bytes_of(block)
     return ceil(bytes_ / (machine.l2.capacity_bytes * LARGEST_WINDOW))
 
 

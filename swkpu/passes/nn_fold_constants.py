@@ -15,6 +15,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from swkpu.dialects.nn import ConstantOp, NNOp, shape_of, type_of
+from swkpu.program.dtypes import DType
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,15 @@ def _fold(op: NNOp, interpreter: Interpreter) -> None:
     import torch
 
     from swkpu.interp.constants import constant
-    from swkpu.types import to_numpy
+    from swkpu.types import i4, numpy_dtype, to_numpy
 
     with torch.no_grad():
         arguments = [interpreter.run_op(v.owner)[0] for v in op.operands if isinstance(v.owner, ConstantOp)]
         (result,) = interpreter.run_op(op, tuple(arguments))
-    folded = constant(to_numpy(result))
+    array = to_numpy(result)
+    if type_of(op.results[0]).element_type == i4:  # which torch does not have
+        array = array.astype(numpy_dtype(DType.I4))
+    folded = constant(array)
     folded.location = op.location
     folded.result.name_hint = op.results[0].name_hint
     Rewriter.replace_op(op, folded)

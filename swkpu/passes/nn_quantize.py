@@ -11,33 +11,45 @@ from xdsl.ir import Attribute, BlockArgument, Operation, OpResult, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from swkpu.dialects.nn import CastOp, ConstantOp, NNOp, NormOp, SdpaOp, shape_of, type_of
+from swkpu.dialects.nn import CastOp, ConstantOp, DequantizeOp, NNOp, NormOp, QuantizeOp, SdpaOp, shape_of, type_of
+from swkpu.dialects.value_range import set_range
 from swkpu.errors import IRError
 from swkpu.passes.elementwise import absorbed_producer, is_decoding, is_elementwise, is_selection
 from swkpu.passes.nn_fold_constants import fold_constants
 
 FLOATS: dict[str, Attribute | None] = {"fp32": None, "bf16": bf16, "fp16": f16}
-INTEGERS = ("int8", "int4")
+WEIGHT_BITS = {"int8": 8, "int4": 4}
+"""Bits of a weight at the integer precisions; activations have 8."""
 
 
 @dataclass(frozen=True)
 class NnQuantizePass(ModulePass):
-    """Store f32 tensors as bf16 or fp16: cast each value once, where it is produced.
+    """Store f32 tensors as bf16, fp16 or integers: round each value once, where it is produced.
 
-    Inputs of the function become tensors of the storage type. Contractions, pools and reductions read the storage type
-    and give f32; elementwise operators compute in f32. A value is stored, and so rounded, unless its one use is an
-    elementwise operator evaluated together with its producer: conv, bias, residual and relu round once, at their end.
+    `bf16`, `fp16`: inputs of the function become tensors of the storage type. Contractions, pools and reductions read
+    the storage type and give f32; elementwise operators compute in f32. A value is stored, and so rounded, unless its
+    one use is an elementwise operator evaluated together with its producer: conv, bias, residual and relu round once,
+    at their end.
     Constants that contractions read are rounded too; those that elementwise operators read, and the function's results,
     stay f32. `fp32` changes nothing. Constants are folded.
+
+    `int8`, `int4`: values are stored as i8 with the scales of their ranges (`nn-annotate-ranges`), weights as i8 or i4,
+    one scale by output channel or, with `group`, by that many weights of a linear layer. A module that has nn.quantize
+    and nn.dequantize already, as PyTorch's own quantization gives, is taken as it is. Operators between quantized
+    tensors become integer arithmetic.
     """
 
     name = "nn-quantize"
 
     precision: str
+    group: int | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        storage = storage_type(self.precision)
         op.attributes["nn.precision"] = StringAttr(self.precision)
+        if self.precision in WEIGHT_BITS:
+            quantize_to_integers(op, WEIGHT_BITS[self.precision], self.group)
+            return
+        storage = storage_type(self.precision)
         if storage is None:
             return
         fold_constants(op)
@@ -49,15 +61,28 @@ class NnQuantizePass(ModulePass):
 
 def storage_type(precision: str) -> Attribute | None:
     """The storage type that values are cast to; None for fp32. Raises IRError for what is not available."""
-    if precision in INTEGERS:
-        raise IRError(
-            f"nn-quantize: {precision} needs the value ranges that calibration finds, and this version has no "
-            f"calibration; "
-            f"available are {', '.join(FLOATS)}"
-        )
     if precision not in FLOATS:
-        raise IRError(f'nn-quantize: unknown precision "{precision}"; available are {", ".join(FLOATS)}')
+        accepted = ", ".join((*FLOATS, *WEIGHT_BITS))
+        raise IRError(f'nn-quantize: unknown precision "{precision}"; available are {accepted}')
     return FLOATS[precision]
+
+
+def quantize_to_integers(module: ModuleOp, weight_bits: int, group: int | None) -> None:
+    """Bring a module with ranges, or with quantize and dequantize, to integers."""
+    from swkpu.integers.convert import convert
+    from swkpu.integers.placement import WeightFormat, place
+    from swkpu.quant.names import value_names
+
+    fold_constants(module)
+    given = any(isinstance(op, QuantizeOp | DequantizeOp) for op in module.walk())
+    for function in module.walk():
+        if isinstance(function, FuncOp) and function.body.blocks:
+            if not given:
+                place(function, WeightFormat(weight_bits, group))
+            convert(function)
+            for value in value_names(function):
+                set_range(value, None)
+    fold_constants(module)
 
 
 def quantize(function: FuncOp, storage: Attribute) -> None:

@@ -12,7 +12,8 @@ people read most has a shorter form:
     semaphores      `[s1 x 6]`
     affine expr     `2*d0 + d3 - 1`             di: domain dim
     access          `[2*d0 + d3 - 1, d1]`
-    micro-op        `addf.f32(r0, r1)`          ri: register i; `constant.f32() 0.5`
+    micro-op        `addf.f32(r0, r1)`          ri: register i; `constant.f32() 0.5`, `rescale.i8(r0, r1, r2) [0, -128]`
+    bytes           `x"00ff"`                   hexadecimal
     clip            `d0 < 112 - (14*L0)`        domain dim 0 has at most that many points
 
 `;` starts a comment. Streams are blocks, and loops are indented.
@@ -132,9 +133,11 @@ def _list(items: Iterable[str]) -> str:
     return f"[{', '.join(items)}]"
 
 
-def _scalar(value: float | str) -> str:
+def _scalar(value: float | str | bytes) -> str:
     if isinstance(value, str):
         return _string(value)
+    if isinstance(value, bytes):
+        return f'x"{value.hex()}"'
     if isinstance(value, float) and value != value:
         # All 64 bits: there are many NaNs.
         return f"nan:{pack('>d', value).hex()}"
@@ -193,7 +196,9 @@ def _clip(c: Clip) -> str:
 def _micro_op(op: MicroOp) -> str:
     text = f"{op.opcode.name.lower()}.{op.dtype.name.lower()}({', '.join(f'r{a}' for a in op.args)})"
     has_immediate = op.opcode is MicroOpcode.CONSTANT or repr(float(op.immediate)) != "0.0"
-    return f"{text} {_scalar(float(op.immediate))}" if has_immediate else text
+    if has_immediate:
+        text += f" {_scalar(float(op.immediate))}"
+    return f"{text} {_list(map(str, op.integers))}" if op.integers else text
 
 
 SHORT_FORMS: dict[type[Any], Callable[[Any], str]] = {

@@ -8,12 +8,13 @@ by `kpu-verify` and by the simulator.
 from __future__ import annotations
 
 from itertools import pairwise
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING
 
 from swkpu.program.check_fabric import check_fabric
 from swkpu.program.check_semaphores import check_semaphores
 from swkpu.program.check_stream import check_streams
+from swkpu.program.dtypes import DType
 from swkpu.program.limits import MAX_VALUE, expect, expect_index
 from swkpu.program.model import MAX_RANK, Program, Segment, Space, Symbol, TensorMap
 
@@ -66,8 +67,8 @@ def _check_map(m: TensorMap, where: str, machine: Machine) -> None:
     expect(0 <= m.buffer <= MAX_VALUE, f"{where}: buffer {m.buffer}, expected at least 0")
     # The simulator views a memory as an array of the element type.
     expect(
-        m.base % m.dtype.bytes == 0 and all(s % m.dtype.bytes == 0 for s in m.strides),
-        f"{where}: base {m.base} and strides {m.strides} are not multiples of the {m.dtype.bytes}-byte element",
+        m.base % m.dtype.step == 0 and all(s % m.dtype.step == 0 for s in m.strides),
+        f"{where}: base {m.base} and strides {m.strides} are not multiples of the {m.dtype.step}-byte element",
     )
     expect(m.dtype.represents(m.pad), f"{where}: pad value {m.pad} is no {m.dtype.name.lower()}")
     capacity = {
@@ -77,7 +78,7 @@ def _check_map(m: TensorMap, where: str, machine: Machine) -> None:
     }[m.space]
     expect(
         m.base >= 0 and m.end <= capacity,
-        f"{where}: bytes {m.base} to {m.end} of {m.space.name}, which has {capacity}",
+        f"{where}: bytes {m.begin} to {m.end} of {m.space.name}, which has {capacity}",
     )
 
 
@@ -115,8 +116,16 @@ def _check_symbols(symbols: tuple[Symbol, ...], kind: str, program: Program, mac
             all(e <= wrap for e, wrap in zip(m.extents, m.moduli, strict=True)),
             f"{where}: map {symbol.map} has moduli {m.moduli} smaller than its extents {m.extents}",
         )
+        if symbol.scale != 0:
+            expect(0 < symbol.scale < inf, f"{where}: scale {symbol.scale}, expected a positive number")
+            expect(symbol.dtype is DType.F32, f"{where}: quantized, but the host has {symbol.dtype.name}, expected F32")
+            expect(not m.dtype.is_float, f"{where}: quantized, but stored as {m.dtype.name}, expected an integer type")
+        expect(
+            symbol.zero_point == 0 or (symbol.is_quantized and m.dtype.represents(symbol.zero_point)),
+            f"{where}: zero point {symbol.zero_point} of {m.dtype.name} with scale {symbol.scale}",
+        )
         # A map may repeat its elements with strides of 0; what the host holds is dense.
-        size = prod(m.extents) * m.dtype.bytes
+        size = m.dtype.bytes_of(prod(m.extents))
         expect(
             size <= machine.dram.capacity_bytes,
             f"{where}: {size} bytes, more than the DRAM of {machine.dram.capacity_bytes}",

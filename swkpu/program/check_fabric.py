@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from swkpu.errors import ProgramError
-from swkpu.program.limits import MAX_DOMAIN_DIMS, MAX_VALUE, expect
-from swkpu.program.micro_ops import MicroOpcode, signature
-from swkpu.program.model import MAX_RANK, Access, Combiner, DType, FabricProgram
+from swkpu.program.limits import MAX_DOMAIN_DIMS, MAX_VALUE, expect, expect_index
+from swkpu.program.micro_ops import INTEGERS, MULTIPLIERS, SHIFTS, TABLE_ENTRIES, MicroOpcode, signature
+from swkpu.program.model import MAX_RANK, Access, Combiner, DType, FabricProgram, MicroOp
 
 INPUTS = {c: {Combiner.NONE: 0, Combiner.MAC: 2}.get(c, 1) for c in Combiner}
 """How many operands a combiner reads."""
@@ -77,8 +77,49 @@ def _check_micro_ops(fabric: FabricProgram) -> None:
             expect(
                 0 <= arg < registers + i, f"{where}: register {arg}, expected an earlier one (below {registers + i})"
             )
+        integers = INTEGERS.get(op.opcode, ())
+        expect(
+            len(op.integers) == len(integers),
+            f"{where}: {len(op.integers)} integers, expected {', '.join(integers) or 'none'}",
+        )
+        if op.opcode is MicroOpcode.TABLE:
+            _check_table(fabric, op, where)
+        if op.opcode is MicroOpcode.RESCALE:
+            _check_scale(fabric, op, registers, where)
     registers += len(fabric.micro_ops)
     expect(0 <= fabric.result < registers, f"the result is register {fabric.result}, and there are {registers}")
+
+
+def _check_table(fabric: FabricProgram, op: MicroOp, where: str) -> None:
+    [number] = op.integers
+    expect_index(number, fabric.tables, f"{where}: table")
+    size = TABLE_ENTRIES * op.dtype.bytes
+    expect(
+        len(fabric.tables[number]) == size,
+        f"{where}: table {number} has {len(fabric.tables[number])} bytes, expected {size}: "
+        f"{TABLE_ENTRIES} of {op.dtype.name.lower()}",
+    )
+
+
+def _check_scale(fabric: FabricProgram, op: MicroOp, first: int, where: str) -> None:
+    """A multiplier and a shift that are constants; those of operands are known when they are read."""
+    for what, arg, (low, high) in zip(("multiplier", "shift"), op.args[1:], (MULTIPLIERS, SHIFTS)):
+        source = fabric.micro_ops[arg - first] if arg >= first else None
+        if source is not None and source.opcode is MicroOpcode.CONSTANT:
+            expect(low <= source.immediate <= high, f"{where}: {what} {source.immediate}, expected {low} to {high}")
+
+
+def _check_accumulator(fabric: FabricProgram, dtype: DType) -> None:
+    """Sums and products are of f32 or of i32 (i64), the largest and the least value of the input's type."""
+    if fabric.combiner in (Combiner.MAX, Combiner.MIN):
+        accepted = [dtype]
+    else:
+        accepted = [DType.F32] if dtype.is_float else [DType.I32, DType.I64]
+    expect(
+        fabric.acc_dtype in accepted,
+        f"fabric program {fabric.name!r}: {fabric.combiner.name.lower()} of {dtype.name.lower()} in "
+        f"{fabric.acc_dtype.name.lower()}, expected {' or '.join(d.name.lower() for d in accepted)}",
+    )
 
 
 def check_types(fabric: FabricProgram, operands: tuple[DType, ...]) -> None:
@@ -86,6 +127,7 @@ def check_types(fabric: FabricProgram, operands: tuple[DType, ...]) -> None:
     type; `operands` are the types of the maps in the order of the accesses."""
     registers = list(operands[fabric.inputs : -1])
     if fabric.combiner is not Combiner.NONE:
+        _check_accumulator(fabric, operands[0])
         registers.insert(0, fabric.acc_dtype)
     for i, op in enumerate(fabric.micro_ops):
         where = f"fabric program {fabric.name!r}, micro-op {i}"
@@ -98,6 +140,9 @@ def check_types(fabric: FabricProgram, operands: tuple[DType, ...]) -> None:
         )
         if op.opcode is MicroOpcode.CONSTANT:
             expect(op.dtype.represents(op.immediate), f"{where}: {op.immediate} is no {op.dtype.name.lower()}")
+        if op.opcode is MicroOpcode.RESCALE:
+            for dtype, zero_point in zip((arguments[0], op.dtype), op.integers):
+                expect(dtype.represents(zero_point), f"{where}: zero point {zero_point} is no {dtype.name.lower()}")
         registers.append(op.dtype)
     stored = registers[fabric.result]
     expect(

@@ -196,7 +196,7 @@ def _check_move(
         f"src is {src.dtype.name.lower()} and dst {dst.dtype.name.lower()}: a transfer converts nothing",
     )
     on_chip = site.group.l1_bytes if tiles is not None else site.machine.l2.capacity_bytes
-    size = prod(box) * src.dtype.bytes
+    size = src.dtype.bytes_of(prod(box))
     expect(size <= on_chip, f"a box of {size} bytes, more than the on-chip memory of {on_chip}")
     for n, axis, step in zip(box, command.dst.axes, command.dst.steps, strict=True):
         expect(n == 1 or step != 0, "dst has a step of 0 along a dim of the box, so that elements overwrite each other")
@@ -291,7 +291,9 @@ def _check_exec(command: Exec, site: Site) -> None:
         f"{len(command.operands)} operands, and fabric program {fabric.name!r} has {len(fabric.accesses)} accesses",
     )
     maps = [_check_operand(command, o, i, fabric, i, site) for i, o in enumerate(command.operands)]
-    check_types(fabric, tuple(m.dtype for m in maps))
+    dtypes = tuple(m.dtype for m in maps)
+    check_types(fabric, dtypes)
+    check_weights(fabric, dtypes)
     if fabric.combiner is Combiner.MAC and fabric.dataflow is not Dataflow.VECTOR:
         _check_multipliers(maps[0], maps[1], site)
     _check_reduction(command, fabric, site)
@@ -329,6 +331,16 @@ def _check_operand(
         reach += coordinate_reach(coord, command.tiles, site.loops)
         expect(reach <= MAX_VALUE, f"{what}: a coordinate reaches {reach}")
     return m
+
+
+def check_weights(fabric: FabricProgram, dtypes: tuple[DType, ...]) -> None:
+    """An i4 is the weight of i8 activations."""
+    for number, dtype in enumerate(dtypes):
+        is_weight = fabric.combiner is Combiner.MAC and number == 1 and dtypes[0] is DType.I8
+        expect(
+            dtype is not DType.I4 or is_weight,
+            f"operand {number} is i4; only the second input of a mac is, where the first is i8",
+        )
 
 
 def _check_multipliers(a: TensorMap, b: TensorMap, site: Site) -> None:

@@ -3,6 +3,7 @@
     int                 zigzag, then LEB128; 64 bits at most
     float               IEEE double, 8 bytes, little-endian
     str                 byte count (LEB128), UTF-8
+    bytes               byte count (LEB128), bytes
     IntEnum             the member's value (LEB128)
     tuple[T, ...]       element count (LEB128), elements
     tuple[A, B]         elements
@@ -139,21 +140,39 @@ def _read_float(data: bytes, at: int) -> tuple[float, int]:
     return DOUBLE.unpack_from(data, at)[0], end
 
 
-def _write_str(out: bytearray, value: str) -> None:
-    text = value.encode()
-    write_unsigned(out, len(text))
-    out += text
+def _write_bytes(out: bytearray, value: Any) -> None:
+    if not isinstance(value, bytes):
+        raise TypeError(f"expected bytes, found {value!r}")
+    write_unsigned(out, len(value))
+    out += value
 
 
-def _read_str(data: bytes, at: int) -> tuple[str, int]:
+def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
     size, start = read_unsigned(data, at)
     end = start + size
     if end > len(data):
         raise ProgramError(f"byte {at}: a string of {size} bytes where {len(data) - start} remain")
+    return data[start:end], end
+
+
+def _write_str(out: bytearray, value: str) -> None:
+    _write_bytes(out, value.encode())
+
+
+def _read_str(data: bytes, at: int) -> tuple[str, int]:
+    text, end = _read_bytes(data, at)
     try:
-        return data[start:end].decode(), end
+        return text.decode(), end
     except UnicodeDecodeError as e:
         raise ProgramError(f"byte {at}: a string that is not UTF-8 ({e.reason})") from None
+
+
+_SCALARS: dict[type[Any], tuple[Writer, Reader]] = {
+    int: (_write_int, _read_int),
+    float: (_write_float, _read_float),
+    str: (_write_str, _read_str),
+    bytes: (_write_bytes, _read_bytes),
+}
 
 
 # Writers
@@ -163,7 +182,7 @@ def _read_str(data: bytes, at: int) -> tuple[str, int]:
 def _writer(s: Schema) -> Writer:
     match s:
         case Scalar():
-            return {int: _write_int, float: _write_float, str: _write_str}[s.type]
+            return _SCALARS[s.type][0]
         case Enumeration():
             return lambda out, value: write_unsigned(out, s.type(value).value)
         case Sequence():
@@ -261,7 +280,7 @@ def _command_writer() -> Writer:
 def _reader(s: Schema) -> Reader:
     match s:
         case Scalar():
-            return {int: _read_int, float: _read_float, str: _read_str}[s.type]
+            return _SCALARS[s.type][1]
         case Enumeration():
             return _enum_reader(s)
         case Sequence():

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Count = int | np.ndarray[Any, np.dtype[np.int64]]
 
 
 class DType(IntEnum):
-    """Storage types. `bits` is the storage size of one element."""
+    """Storage types. `bits` is the storage size of one element.
+
+    An i4 is a weight, two to a byte, the first in the lower half: the second input of a `mac`, and nothing else.
+    Addresses of a tensor map of i4 count half bytes, those of all others bytes.
+    """
 
     I4 = 0
     I8 = 1
@@ -23,7 +33,29 @@ class DType(IntEnum):
 
     @property
     def bytes(self) -> int:
-        return max(self.bits // 8, 1)
+        """Bytes of one element; i4 has no whole number of them, see `bytes_of`."""
+        if self is DType.I4:
+            raise ValueError("an i4 is half a byte")
+        return self.bits // 8
+
+    @overload
+    def bytes_of(self, count: int) -> int: ...
+
+    @overload
+    def bytes_of(self, count: Count) -> Count: ...
+
+    def bytes_of(self, count: Count) -> Count:
+        """Bytes that hold so many elements."""
+        return (count * self.bits + 7) // 8
+
+    @property
+    def step(self) -> int:
+        """Addresses from one element to the next."""
+        return 1 if self is DType.I4 else self.bytes
+
+    @property
+    def addresses_per_byte(self) -> int:
+        return 2 if self is DType.I4 else 1
 
     @property
     def is_float(self) -> bool:

@@ -1,4 +1,4 @@
-"""Do two boxes of memory have a byte in common? Exactly, for boxes that step through memory in any strides."""
+"""Do two boxes of memory have an address in common? Exactly, for boxes that step through memory in any strides."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ BUDGET = 4096
 """Steps after which two boxes are said to meet: what is not known to be apart is not apart."""
 
 Dims = tuple[tuple[int, int], ...]
-"""(stride in bytes, number of steps) from the longest stride on."""
+"""(stride in addresses, number of steps) from the longest stride on."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """The bytes `start + sum(stride * i) + [0, size)` for every 0 <= i < count of every dim."""
+    """The addresses `start + sum(stride * i) + [0, size)` for every 0 <= i < count of every dim."""
 
     start: int
     dims: Dims
@@ -22,7 +22,7 @@ class Footprint:
 
     @staticmethod
     def of(start: int, strides: Sequence[int], counts: Sequence[int], size: int) -> Footprint:
-        """Dims that continue each other without a gap become one run of bytes."""
+        """Dims that continue each other without a gap become one run of addresses."""
         rest: list[tuple[int, int]] = []
         for stride, count in sorted((s, n) for s, n in zip(strides, counts) if n > 1 and s > 0):
             if stride <= size and not rest:

@@ -13,7 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from swkpu.program.micro_ops import MicroOpcode, Signature, signature
+from swkpu.program.micro_ops import LETTERS, MicroOpcode, Signature, signature
 from swkpu.program.model import (
     ALL,
     COMMANDS,
@@ -110,7 +110,7 @@ def _lines() -> Iterator[str]:
     yield ""
     yield _text(MicroOpcode)
     yield ""
-    yield f"Types: `f` is a floating type, `i` i8, i32 or i64, `b` i1, `l` `i` or `b`, `t` any. {_text(Signature)}"
+    yield f"Types: {LETTERS}. {_text(Signature)}"
     yield ""
     yield from _table(
         ("code", "operation", "types"),

@@ -11,11 +11,15 @@ from swkpu.program.dtypes import DType
 
 
 class MicroOpcode(IntEnum):
-    """Operations on the drained value; each is the `arith`/`math` op of the same name.
+    """Operations on the drained value; each is the `arith`/`math` op of the same name, RESCALE and TABLE those of TOSA.
 
     A comparison is `CMPF_` or `CMPI_` and the predicate of `arith.cmpf` or `arith.cmpi`. What `arith` leaves open:
     integers wrap around; x / 0 is -1 and its remainder x, the least value / -1 is itself and its remainder 0 (as in
     RISC-V); a shift by an amount outside 0 to bits - 1 shifts everything out; FPTOSI saturates and takes NaN to 0.
+
+    `RESCALE(x, multiplier, shift) [zx, z]` is `(x - zx) * multiplier / 2**shift`, rounded half up, plus z, saturated,
+    without overflow on the way; a shift outside 2 to 62 acts as the nearer of them. `TABLE(x) [t]` is entry x + 128 of
+    table t of the fabric program.
     """
 
     CONSTANT = 0
@@ -101,11 +105,22 @@ class MicroOpcode(IntEnum):
     CMPF_ULE = 91
     CMPF_UNE = 92
     CMPF_UNO = 93
+    RESCALE = 96
+    TABLE = 97
 
 
 def _is_integer(dtype: DType) -> bool:
     return dtype in (DType.I8, DType.I32, DType.I64)
 
+
+INTEGERS = {MicroOpcode.RESCALE: ("input zero point", "output zero point"), MicroOpcode.TABLE: ("table",)}
+"""The integers that belong to a micro-operation; to others none."""
+MULTIPLIERS = (0, (1 << 31) - 1)
+"""Least and largest number that a RESCALE multiplies by."""
+SHIFTS = (2, 62)
+"""Least and largest number of bits that it shifts by."""
+TABLE_ENTRIES = 256
+"""One per value of an i8."""
 
 _CLASSES = {
     "f": lambda d: d.is_float,
@@ -113,15 +128,24 @@ _CLASSES = {
     "b": lambda d: d is DType.I1,
     "l": lambda d: d is DType.I1 or _is_integer(d),
     "t": lambda d: d is not DType.I4,
+    "c": lambda d: d is DType.I8,
+    "w": lambda d: d is DType.I32,
+    "q": lambda d: d in (DType.I8, DType.I32),
+    "e": lambda d: d in (DType.I8, DType.I32, DType.F32),
 }
-"""What the letters of a signature stand for: float, integer, boolean, integer or boolean, any type of a register."""
+"""What the letters of a signature stand for."""
+LETTERS = (
+    "`f` is a floating type, `i` i8, i32 or i64, `b` i1, `l` `i` or `b`, `t` any, `c` i8, `w` i32, `q` i8 or i32, "
+    "`e` i8, i32 or f32"
+)
 
 
 @dataclass(frozen=True)
 class Signature:
     """Types of a micro-operation's arguments and result: `b t t -> t`.
 
-    Every place of a letter has the same type; `f+` is a wider float than `f`, `i-` a narrower integer than `i`.
+    Every place of a letter has the same type, but `q'` is any `q`; `f+` is a wider float than `f`, `i-` a narrower
+    integer than `i`.
     """
 
     arguments: tuple[str, ...]
@@ -148,6 +172,8 @@ class Signature:
                     fits = dtype.bits > first.bits
                 case "-":
                     fits = dtype.bits < first.bits
+                case "'":
+                    fits = True
                 case _:
                     fits = dtype is first
             if not fits:
@@ -195,4 +221,6 @@ _SIGNATURES = {
     MicroOpcode.EXTSI: "i -> i+",
     MicroOpcode.EXTUI: "b -> i",
     MicroOpcode.TRUNCI: "i -> i-",
+    MicroOpcode.RESCALE: "q w w -> q'",
+    MicroOpcode.TABLE: "c -> e",
 }  # fmt: skip

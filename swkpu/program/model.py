@@ -41,10 +41,10 @@ class Engine(IntEnum):
 class TensorMap:
     """A block-addressable N-D view of memory.
 
-    The element at logical coordinate `c` (0 <= c[d] < extents[d]) is at byte
-    `base + sum((c[d] mod moduli[d]) * strides[d])`. Reads outside the extents give `pad`; writes outside are
-    dropped. `strides` are in bytes. `buffer` names the allocation the map is a view of: every map of a buffer
-    carries the same number, and the simulator reports reads of another buffer's bytes.
+    The element at logical coordinate `c` (0 <= c[d] < extents[d]) is at address
+    `base + sum((c[d] mod moduli[d]) * strides[d])`. An address counts bytes, or half bytes where the type is i4. Reads
+    outside the extents give `pad`; writes outside are dropped. `buffer` names the allocation the map is a view of:
+    every map of a buffer carries the same number, and the simulator reports reads of another buffer's bytes.
     """
 
     space: Space
@@ -61,12 +61,17 @@ class TensorMap:
         return len(self.extents)
 
     @property
+    def begin(self) -> int:
+        """The first byte of the map."""
+        return self.base // self.dtype.addresses_per_byte
+
+    @property
     def end(self) -> int:
         """One past the last byte that the map can address."""
         if any(e == 0 for e in self.extents):
-            return self.base
+            return self.begin
         last = sum((min(e, m) - 1) * s for e, m, s in zip(self.extents, self.moduli, self.strides))
-        return self.base + last + self.dtype.bytes
+        return -(-(self.base + last + self.dtype.step) // self.dtype.addresses_per_byte)
 
 
 @dataclass(frozen=True)
@@ -306,13 +311,15 @@ class MicroOp:
     """`register[n] = opcode(register[args]...)`.
 
     Registers count up: 0 is the accumulator (absent when the combiner is NONE), then the fabric program's epilogue
-    operands in order, then one per micro-op. `immediate` is the value of a CONSTANT.
+    operands in order, then one per micro-op. `immediate` is the value of a CONSTANT, `integers` are the zero points of
+    a RESCALE and the number of a TABLE.
     """
 
     opcode: MicroOpcode
     dtype: DType
     args: tuple[int, ...] = ()
     immediate: float = 0.0
+    integers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -341,6 +348,7 @@ class FabricProgram:
     acc_dtype       type of the accumulator
     micro_ops       the epilogue; `result` is the register that is stored
     rows, cols      domain dims that lie, flattened, on array rows and columns (contractions)
+    tables          what TABLE looks up: 256 little-endian elements of the type it gives
     """
 
     name: str
@@ -355,6 +363,7 @@ class FabricProgram:
     rows: tuple[int, ...]
     cols: tuple[int, ...]
     dataflow: Dataflow
+    tables: tuple[bytes, ...] = ()
 
     @property
     def epilogue_operands(self) -> int:
@@ -372,12 +381,21 @@ class Stream:
 
 @dataclass(frozen=True)
 class Symbol:
-    """An input or output of the model: where it lives in DRAM and what the host sees."""
+    """An input or output of the model: where it lives in DRAM and what the host sees.
+
+    With a `scale` the host has floats where DRAM has integers: `scale * (stored - zero_point)`.
+    """
 
     name: str
     map: int
     shape: tuple[int, ...]
     dtype: DType
+    scale: float = 0.0
+    zero_point: int = 0
+
+    @property
+    def is_quantized(self) -> bool:
+        return self.scale > 0
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,10 @@ class Region:
     @cached_property
     def address(self) -> tuple[int, int]:
         """First byte and one past the last."""
+        dtype = self.map.dtype
         low = self.map.base + sum(c * s for c, s in zip(self.low, self.map.strides))
-        high = self.map.base + sum(c * s for c, s in zip(self.high, self.map.strides)) + self.map.dtype.bytes
-        return low, high
+        high = self.map.base + sum(c * s for c, s in zip(self.high, self.map.strides)) + dtype.step
+        return low // dtype.addresses_per_byte, -(-high // dtype.addresses_per_byte)
 
     def disjoint(self, other: Region) -> bool:
         """Do the boxes not meet? Decided per dim where both walk memory in the same way, else byte by byte."""
@@ -68,7 +69,7 @@ class Region:
             or other.tiles.first + other.tiles.count <= self.tiles.first
         ):
             return True
-        if a.base != b.base or a.strides != b.strides:
+        if a.base != b.base or a.strides != b.strides or a.dtype.addresses_per_byte != b.dtype.addresses_per_byte:
             return not self.footprint.meets(other.footprint)
         return any(
             stride != 0 and (h1 < l2 or h2 < l1)
@@ -77,10 +78,12 @@ class Region:
 
     @property
     def footprint(self) -> Footprint:
+        """In half bytes, the smallest that an address counts."""
         map = self.map
+        unit = 2 // map.dtype.addresses_per_byte
         start = map.base + sum(lo * s for lo, s in zip(self.low, map.strides))
         counts = [high - low + 1 for low, high in zip(self.low, self.high)]
-        return Footprint.of(start, map.strides, counts, map.dtype.bytes)
+        return Footprint.of(unit * start, [unit * s for s in map.strides], counts, unit * map.dtype.step)
 
 
 @dataclass

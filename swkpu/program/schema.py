@@ -21,9 +21,9 @@ MAX_DEFAULTED_FIELDS = 8
 
 @dataclass(frozen=True)
 class Scalar:
-    """`int`, `float` or `str`."""
+    """`int`, `float`, `str` or `bytes`."""
 
-    type: type[int] | type[float] | type[str]
+    type: type[int] | type[float] | type[str] | type[bytes]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def schema(annotation: Any) -> Schema:
     """The schema of a resolved annotation, such as `int`, `tuple[Coord, ...]` or `Program`'s `Stream`."""
     if annotation is Command:
         return AnyCommand()
-    if annotation in (int, float, str):
+    if annotation in (int, float, str, bytes):
         return Scalar(annotation)
     if isinstance(annotation, type) and not isinstance(annotation, GenericAlias):
         if issubclass(annotation, IntEnum):
@@ -109,7 +109,9 @@ def schema(annotation: Any) -> Schema:
         return Optional(schema(arguments[0]))
     if origin is dict:
         return Json()
-    raise TypeError(f"{annotation!r} has no wire form: use int, float, str, IntEnum, tuples, `T | None`, dataclasses")
+    raise TypeError(
+        f"{annotation!r} has no wire form: use int, float, str, bytes, IntEnum, tuples, `T | None`, dataclasses"
+    )
 
 
 @cache

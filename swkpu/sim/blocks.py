@@ -3,6 +3,7 @@
 A block is the box of one side of a transfer, one per tile: an array [T0, T1, *box] of raw storage words, where T0 or
 T1 is 1 when the start does not depend on that tile coordinate (a multicast is a view, not copies). Boxes inside the
 map's extents are strided views of memory; boxes that reach outside go through a padded copy of the region they touch.
+The word of an i4 is that of the same i8: the region of memory that a box touches is unpacked, and packed again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from swkpu.nibbles import pack, unpack
 from swkpu.program.model import Coord, DType, TensorMap
 from swkpu.types import numpy_dtype
 
@@ -21,18 +23,19 @@ Words = np.ndarray[Any, Any]
 GRANULE = 16
 """Bytes per writer tag."""
 
-_WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+_WORDS = {4: np.uint8, 8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
 
 
 def word_type(dtype: DType) -> np.dtype[Any]:
     """The unsigned type that moves elements of a storage type without looking at them."""
-    return np.dtype(_WORDS[dtype.bytes])
+    return np.dtype(_WORDS[dtype.bits])
 
 
 def pad_word(map: TensorMap) -> int:
     """The pad value's bits."""
     with np.errstate(over="ignore"):
-        return int(np.array([map.pad], dtype=np.float64).astype(numpy_dtype(map.dtype)).view(word_type(map.dtype))[0])
+        dtype = np.dtype(np.int8) if map.dtype is DType.I4 else numpy_dtype(map.dtype)
+        return int(np.array([map.pad], dtype=np.float64).astype(dtype).view(word_type(map.dtype))[0])
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,29 @@ class Window:
     def _limit(self, d: int) -> int:
         return min(self.map.extents[d], self.map.moduli[d])
 
+    # -- the elements of memory as words --
+
+    def _words(
+        self, memory: np.ndarray[Any, np.dtype[np.uint8]], ranges: Sequence[tuple[int, int]]
+    ) -> tuple[Words, int]:
+        """Words that hold at least the elements in these ranges of storage coordinates, and the address of the first.
+
+        All of memory, as it is, or a copy of part of it where a word is no part of memory: see `_put_back`.
+        """
+        if self.map.dtype is not DType.I4:
+            return memory.view(word_type(self.map.dtype)), 0
+        low, high = (self.map.base + sum(r[i] * s for r, s in zip(ranges, self.map.strides)) for i in (0, 1))
+        return unpack(memory[low // 2 : high // 2 + 1]), low // 2 * 2
+
+    def _put_back(self, memory: np.ndarray[Any, np.dtype[np.uint8]], words: Words, first: int) -> None:
+        """Store the words of `_words` that have been changed."""
+        if self.map.dtype is DType.I4:
+            memory[first // 2 : (first + len(words)) // 2] = pack(words)
+
+    def _whole(self) -> list[tuple[int, int]]:
+        """The ranges of all storage coordinates."""
+        return [(0, self._limit(d) - 1) for d in range(self.map.rank)]
+
     def _view(self, words: Words, offset_bytes: int, strides: Sequence[int], base: Sequence[int]) -> Words:
         """The blocks as a strided view of an array whose dim d has `strides[d]` bytes and starts at coordinate 0."""
         at = offset_bytes + sum(b * s for b, s in zip(base, strides))
@@ -120,21 +146,20 @@ class Window:
         if region is None:
             return self._gather(memory, origin)
         base, lows, highs = region
-        dtype = word_type(self.map.dtype)
         if all(lo >= 0 and hi < self._limit(d) for d, (lo, hi) in enumerate(zip(lows, highs))):
-            words = memory.view(dtype)
-            return self._view(words, self.map.base, self.map.strides, base).copy()
+            words, first = self._words(memory, list(zip(lows, highs)))
+            return self._view(words, self.map.base - first, self.map.strides, base).copy()
         shape = [hi - lo + 1 for lo, hi in zip(lows, highs)]
-        padded = np.full(shape, self.pad_word, dtype)
+        padded = np.full(shape, self.pad_word, word_type(self.map.dtype))
         inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
         if all(lo <= hi for lo, hi in inside):
             target = tuple(slice(lo - first, hi - first + 1) for (lo, hi), first in zip(inside, lows))
-            padded[target] = self._rectangle(memory, inside)
+            words, first = self._words(memory, inside)
+            padded[target] = self._rectangle(words, first, inside)
         return self._view(padded, 0, padded.strides, [b - lo for b, lo in zip(base, lows)]).copy()
 
-    def _rectangle(self, memory: np.ndarray[Any, np.dtype[np.uint8]], ranges: Sequence[tuple[int, int]]) -> Words:
-        words = memory.view(word_type(self.map.dtype))
-        at = self.map.base + sum(lo * s for (lo, _), s in zip(ranges, self.map.strides))
+    def _rectangle(self, words: Words, first: int, ranges: Sequence[tuple[int, int]]) -> Words:
+        at = self.map.base - first + sum(lo * s for (lo, _), s in zip(ranges, self.map.strides))
         return np.ndarray([hi - lo + 1 for lo, hi in ranges], words.dtype, words, at, self.map.strides)
 
     def write(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int], data: Words) -> None:
@@ -145,8 +170,9 @@ class Window:
             return
         base, lows, highs = region
         if all(lo >= 0 and hi < self._limit(d) for d, (lo, hi) in enumerate(zip(lows, highs))):
-            words = memory.view(word_type(self.map.dtype))
-            self._view(words, self.map.base, self.map.strides, base)[...] = data
+            words, first = self._words(memory, list(zip(lows, highs)))
+            self._view(words, self.map.base - first, self.map.strides, base)[...] = data
+            self._put_back(memory, words, first)
             return
         inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
         if any(lo > hi for lo, hi in inside):
@@ -154,10 +180,12 @@ class Window:
         shape = [hi - lo + 1 for lo, hi in zip(lows, highs)]
         padded = np.zeros(shape, word_type(self.map.dtype))
         target = tuple(slice(lo - first, hi - first + 1) for (lo, hi), first in zip(inside, lows))
-        rectangle = self._rectangle(memory, inside)
+        words, first = self._words(memory, inside)
+        rectangle = self._rectangle(words, first, inside)
         padded[target] = rectangle
         self._view(padded, 0, padded.strides, [b - lo for b, lo in zip(base, lows)])[...] = data
         rectangle[...] = padded[target]
+        self._put_back(memory, words, first)
 
     # -- regions that wrap around in storage: element by element, as one indexed operation --
 
@@ -185,7 +213,7 @@ class Window:
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """(word index, inside the extents), [T0, T1, *box], of the elements at these coordinates, one per map dim."""
         rank = 2 + len(self.box)
-        size = self.map.dtype.bytes
+        size = self.map.dtype.step
         index: Any = np.zeros((1,) * rank, dtype=np.int64) + self.map.base // size
         inside: Any = np.ones((1,) * rank, dtype=bool)
         for d, at in enumerate(coordinates):
@@ -196,18 +224,31 @@ class Window:
 
     def _gather(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int]) -> Words:
         index, inside = self._addresses(origin)
-        words = memory.view(word_type(self.map.dtype))
-        return np.where(inside, words[np.where(inside, index, 0)], self.pad_word)
+        return self.read_at(memory, index, inside)
+
+    def read_at(
+        self, memory: np.ndarray[Any, np.dtype[np.uint8]], index: np.ndarray[Any, Any], inside: np.ndarray[Any, Any]
+    ) -> Words:
+        """The words of these indices where they are inside, elsewhere the pad value."""
+        words, first = self._words(memory, self._whole())
+        return np.where(inside, words[np.where(inside, index - first, 0)], self.pad_word)
 
     def _scatter(self, memory: np.ndarray[Any, np.dtype[np.uint8]], origin: Sequence[int], data: Words) -> None:
         index, inside = self._addresses(origin)
-        memory.view(word_type(self.map.dtype))[index[inside]] = data[inside]
+        words, first = self._words(memory, self._whole())
+        words[index[inside] - first] = data[inside]
+        self._put_back(memory, words, first)
 
     # -- granules, for writer tags --
 
     def granules_of(self, index: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The granules of the elements at these word indices."""
-        return np.unique(index * self.map.dtype.bytes // GRANULE)
+        return np.unique(index * self.map.dtype.step // self._granule)
+
+    @property
+    def _granule(self) -> int:
+        """Addresses of a granule."""
+        return GRANULE * self.map.dtype.addresses_per_byte
 
     def granules(self, origin: Sequence[int], exact: bool) -> slice | np.ndarray[Any, np.dtype[np.int64]]:
         """The granules of the elements inside the extents; of their bounding region where not `exact`."""
@@ -219,7 +260,8 @@ class Window:
         inside = [(max(lo, 0), min(hi, self._limit(d) - 1)) for d, (lo, hi) in enumerate(zip(lows, highs))]
         if any(lo > hi for lo, hi in inside):
             return slice(0, 0)
-        run, starts = self.map.dtype.bytes, np.asarray([self.map.base], dtype=np.int64)
+        run, starts = self.map.dtype.step, np.asarray([self.map.base], dtype=np.int64)
+        granule = self._granule
         contiguous = True
         for (lo, hi), stride in reversed(list(zip(inside, self.map.strides))):
             count = hi - lo + 1 if stride else 1
@@ -230,7 +272,7 @@ class Window:
                 contiguous = False
                 starts = (starts[:, None] + np.arange(count) * stride).reshape(-1)
         if len(starts) == 1:
-            return slice(int(starts[0]) // GRANULE, (int(starts[0]) + run - 1) // GRANULE + 1)
-        first, last = starts // GRANULE, (starts + run - 1) // GRANULE
+            return slice(int(starts[0]) // granule, (int(starts[0]) + run - 1) // granule + 1)
+        first, last = starts // granule, (starts + run - 1) // granule
         most = int((last - first).max()) + 1
         return np.minimum(first[:, None] + np.arange(most), last[:, None])

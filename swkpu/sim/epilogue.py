@@ -8,6 +8,7 @@ import torch
 
 from swkpu.program.micro_ops import MicroOpcode
 from swkpu.program.model import MicroOp
+from swkpu.sim.integer_epilogue import look_up, rescale, table_of
 from swkpu.types import torch_dtype
 
 Function = Callable[..., torch.Tensor]
@@ -150,24 +151,33 @@ _FUNCTIONS: dict[MicroOpcode, Function] = {
     MicroOpcode.SELECT: torch.where,
 }
 FUNCTIONS = {o: _function(o) for o in MicroOpcode if o in _FUNCTIONS or o.name.startswith("CMP")}
-"""All but CONSTANT and the conversions."""
+"""All but CONSTANT, RESCALE, TABLE and the conversions."""
 
 
-def run_epilogue(micro_ops: Sequence[MicroOp], registers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def run_epilogue(
+    micro_ops: Sequence[MicroOp], registers: Sequence[torch.Tensor], tables: Sequence[bytes] = ()
+) -> list[torch.Tensor]:
     """All registers after the micro-ops; each op rounds to its own type."""
     out = list(registers)
     for op in micro_ops:
         dtype = torch_dtype(op.dtype)
-        if op.opcode is MicroOpcode.CONSTANT:
-            out.append(torch.tensor(op.immediate, dtype=dtype).reshape(1, 1))
-        elif op.opcode is MicroOpcode.FPTOSI:
-            out.append(_to_integer(out[op.args[0]], dtype))
-        elif op.opcode in FUNCTIONS:
-            args = [_rank(out[a], out) for a in op.args]
-            out.append(FUNCTIONS[op.opcode](*args).to(dtype))
-        else:
-            # The conversions: torch rounds as they do.
-            out.append(out[op.args[0]].to(dtype))
+        args = [_rank(out[a], out) for a in op.args]
+        match op.opcode:
+            case MicroOpcode.CONSTANT:
+                value = torch.tensor(op.immediate, dtype=dtype).reshape(1, 1)
+            case MicroOpcode.FPTOSI:
+                value = _to_integer(args[0], dtype)
+            case MicroOpcode.RESCALE:
+                zero_point, output_zero_point = op.integers
+                value = rescale(args[0], args[1], args[2], zero_point, output_zero_point, dtype)
+            case MicroOpcode.TABLE:
+                value = look_up(args[0], table_of(tables[op.integers[0]], op.dtype))
+            case opcode if opcode in FUNCTIONS:
+                value = FUNCTIONS[opcode](*args).to(dtype)
+            case _:
+                # The conversions: torch rounds as they do.
+                value = args[0].to(dtype)
+        out.append(value)
     return out
 
 

@@ -34,6 +34,7 @@ from swkpu.program.model import (
     TensorMap,
     TileRange,
 )
+from swkpu.quantized_arrays import dequantized, quantized
 from swkpu.sim.blocks import GRANULE, Window, Words
 from swkpu.sim.gather import gathered
 from swkpu.sim.recurrence import evaluate
@@ -121,7 +122,7 @@ class FunctionalSimulator:
             memory.writer[s.address // GRANULE : -(-(s.address + s.size) // GRANULE)] = EXTERNAL
         for map in self.program.maps:
             if map.space == 0:
-                span = slice(map.base // GRANULE, -(-map.end // GRANULE))
+                span = slice(map.begin // GRANULE, -(-map.end // GRANULE))
                 constant = memory.writer[span] == EXTERNAL
                 memory.buffer[span][constant] = map.buffer
 
@@ -146,6 +147,8 @@ class FunctionalSimulator:
         self._check_read(window, origin, f"output '{symbol.name}'")
         words = window.read(self.memories[0].bytes, origin)[0, 0]
         array = words.view(numpy_dtype(map.dtype)).reshape(symbol.shape)
+        if symbol.is_quantized:
+            return dequantized(array, symbol.scale, symbol.zero_point)
         return array.astype(numpy_dtype(symbol.dtype), copy=False)
 
     # -- running --
@@ -311,12 +314,12 @@ class FunctionalSimulator:
     # -- L1 --
 
     def _place(self, map: TensorMap, origin: Sequence[int], rank: int) -> tuple[int, int, tuple[int, ...]]:
-        """(low, high) addresses and shape of the block of the trailing `rank` dims that an origin selects."""
+        """First byte, one past the last, and shape of the block of the trailing `rank` dims that an origin selects."""
         lead = map.rank - rank
         low = map.base + sum((origin[d] % map.moduli[d]) * map.strides[d] for d in range(lead))
         shape = tuple(min(e, m) for e, m in zip(map.extents[lead:], map.moduli[lead:]))
-        size = sum((n - 1) * s for n, s in zip(shape, map.strides[lead:])) + map.dtype.bytes
-        return low, low + size, shape
+        high = low + sum((n - 1) * s for n, s in zip(shape, map.strides[lead:])) + map.dtype.step
+        return low // map.dtype.addresses_per_byte, -(-high // map.dtype.addresses_per_byte), shape
 
     def _lead(self, map: TensorMap) -> int:
         """Leading slot dims: those that wrap around."""
@@ -459,6 +462,8 @@ def stored(symbol: Symbol, array: Array, storage: np.dtype[Any]) -> Array:
     """An input as memory has it. Raises InputError for integers that do not fit."""
     if array.dtype == storage:
         return array
+    if symbol.is_quantized:
+        return quantized(array, symbol.scale, symbol.zero_point, storage)
     limits = np.iinfo(storage)
     if array.size and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
         raise InputError(f"Input '{symbol.name}' has values outside {limits.min} to {limits.max}, the KPU's integers")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from swkpu.errors import SimulationError
-from swkpu.sim.blocks import Window, Words, word_type
+from swkpu.sim.blocks import Window, Words
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,7 @@ class Gathered:
 
     def read(self, memory: np.ndarray[Any, np.dtype[np.uint8]]) -> Words:
         """The elements, [1, 1, *box]; the source's pad value where there is none."""
-        words = memory.view(word_type(self.src.map.dtype))
-        return np.where(self.inside, words[np.where(self.inside, self.word, 0)], self.src.pad_word)
+        return self.src.read_at(memory, self.word, self.inside)
 
     def granules(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Those that are read."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from swkpu.program.model import Access, Combiner, DType, FabricProgram
+from swkpu.program.model import Access, Combiner, FabricProgram
 from swkpu.sim.epilogue import run_epilogue
+from swkpu.sim.integer_matmul import integer_matmul
 from swkpu.types import torch_dtype
 
 UNROLL_REDUCTION = 64
@@ -53,7 +54,7 @@ def evaluate(
         for t, a in zip(operands[fabric.inputs :], fabric.accesses[fabric.inputs : -1])
     ]
     registers = ([] if value is None else [value]) + extras
-    result = run_epilogue(fabric.micro_ops, registers)[fabric.result]
+    result = run_epilogue(fabric.micro_ops, registers, fabric.tables)[fabric.result]
     tiles = torch.broadcast_shapes(*(r.shape[:2] for r in registers), (1, 1))
     result = result.expand(*tiles, *box[: fabric.parallel])
     order = [e.terms[0][0] for e in fabric.accesses[-1].exprs]
@@ -86,25 +87,28 @@ def _reduction_dims(fabric: FabricProgram) -> list[int]:
 # ---- combiners -----------------------------------------------------------------------------------------------------
 
 
-def _working(t: torch.Tensor, acc: DType, points: int) -> torch.Tensor:
-    """Operand values in a type in which products and sums over `points` terms are exact (integers) or fp32 (floats)."""
-    if acc is DType.I32:
-        return t.to(torch.float32 if points * 128 * 128 <= 1 << 24 else torch.float64)
-    return t.to(torch.float32)
-
-
 def _contract(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """Sum of products over the reduction dims: [T0, T1, *parallel box] in the accumulator type."""
-    reduction = _reduction_dims(fabric)
-    points = prod(box[d] for d in reduction)
+    points = prod(box[d] for d in _reduction_dims(fabric))
     acc = torch_dtype(fabric.acc_dtype)
-    x, w = _working(x, fabric.acc_dtype, points), _working(w, fabric.acc_dtype, points)
     in_x, in_w = _used(fabric.accesses[0]), _used(fabric.accesses[1])
     only_w = [d for d in range(fabric.parallel) if d in in_w and d not in in_x and box[d] > 1]
     tiles_w = [w.shape[i] > 1 and x.shape[i] == 1 for i in (0, 1)]
     if not only_w and not any(tiles_w) and points <= UNROLL_REDUCTION:
-        return _accumulate_points(fabric, box, x, w).to(acc)
-    return _matmul(fabric, box, x, w).to(acc)
+        return _accumulate_points(fabric, box, x.to(acc), w.to(acc))
+    if acc.is_floating_point:
+        # Floats are widened once; int8 stays as it is until it is multiplied.
+        x, w = x.to(acc), w.to(acc)
+    return _matmul(fabric, box, x, w)
+
+
+def _matrix_product(left: torch.Tensor, right: torch.Tensor, acc: torch.dtype) -> torch.Tensor:
+    """`left @ right.T` per batch: [B, M, K] and [B, N, K] to [B, M, N]."""
+    if not acc.is_floating_point:
+        return integer_matmul(left, right, acc)
+    if left.shape[0] == 1:
+        return torch.matmul(left[0], right[0].T)[None]
+    return torch.bmm(left, right.transpose(1, 2))
 
 
 def _used(access: Access) -> set[int]:
@@ -155,11 +159,11 @@ def _matmul(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch
         order = [*lead, *range(2, 2 + b), *mine, *range(2 + b, 2 + b + o), *range(2 + b + o, v.dim()), *rest]
         bsize = prod(v.shape[i] for i in lead) * prod(box[d] for d in batch)
         osize = prod(v.shape[i] for i in mine) * prod(box[d] for d in own)
-        return v.permute(order).reshape(bsize, osize, -1)
+        return v.permute(order).reshape(bsize, osize, prod(box[d] for d in reduction))
 
     left = operand(x, fabric.accesses[0], m_dims, "m")
     right = operand(w, fabric.accesses[1], n_dims, "n")
-    out = torch.matmul(left[0], right[0].T)[None] if left.shape[0] == 1 else torch.bmm(left, right.transpose(1, 2))
+    out = _matrix_product(left, right, torch_dtype(fabric.acc_dtype))
     # axes of `out`: batch tiles, batch dims, m tiles, m dims, n tiles, n dims
     groups: list[tuple[str, list[int]]] = [("b", batch), ("m", m_dims), ("n", n_dims)]
     axes: list[tuple[str, int]] = []

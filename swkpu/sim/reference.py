@@ -289,7 +289,7 @@ def _dram_bytes(
     machine: Machine, map_: TensorMap, block: Block, box: tuple[int, ...], other: Block, points: list[tuple[int, ...]]
 ) -> int:
     """Bytes charged: find the longest suffix of box dims whose points are adjacent, round each row up to bursts."""
-    element, burst = map_.dtype.bytes, machine.dram.burst_bytes
+    element, burst = map_.dtype.step, machine.dram.burst_bytes
     offsets = {p: _offset(map_, block, p) for p in points}
     for suffix in range(len(box) + 1):
         shares = any(
@@ -302,7 +302,7 @@ def _dram_bytes(
             rows.setdefault(p[:suffix], []).append(offsets[p])
         adjacent = all(b - a == element for row in rows.values() for a, b in pairwise(row))
         if adjacent and not shares:
-            return sum(ceil(Fraction(len(row) * element, burst)) * burst for row in rows.values())
+            return sum(ceil(Fraction(_bytes(map_, len(row)), burst)) * burst for row in rows.values())
     raise SimulationError("a row of one element is always contiguous")
 
 
@@ -317,10 +317,10 @@ def _transfer_cycles(
         points, written = _points(program, command, run, (0, 0))
         if isinstance(command, Load):
             dram = _dram_bytes(machine, src, command.src, command.box, command.dst, points)
-            l2, port, rate = written * dst.dtype.bytes, "l2_write", machine.l2.write_bytes_per_cycle
+            l2, port, rate = _bytes(dst, written), "l2_write", machine.l2.write_bytes_per_cycle
         else:
             dram = _dram_bytes(machine, dst, command.dst, command.box, command.src, points)
-            l2, port, rate = len(points) * src.dtype.bytes, "l2_read", machine.l2.read_bytes_per_cycle
+            l2, port, rate = _bytes(src, len(points)), "l2_read", machine.l2.read_bytes_per_cycle
         shared = {"dram": ceil(dram / machine.dram_bytes_per_cycle), port: ceil(Fraction(l2, rate))}
         return 1, shared, dma_latency
     group = machine.tile_groups[command.tiles.group]
@@ -333,13 +333,13 @@ def _transfer_cycles(
         for tile, (points, _) in counted.items():
             key = tuple(t if d else 0 for t, d in zip(tile, depends, strict=True))
             reads[key] = max(reads.get(key, 0), len(points))
-        moved = sum(reads.values()) * src.dtype.bytes
-        l1 = max(written for _, written in counted.values()) * dst.dtype.bytes
+        moved = _bytes(src, sum(reads.values()))
+        l1 = _bytes(dst, max(written for _, written in counted.values()))
         own = ceil(Fraction(l1, group.l1_write_bytes_per_cycle))
         port, rate = "l2_read", machine.l2.read_bytes_per_cycle
     else:
-        moved = sum(len(points) for points, _ in counted.values()) * dst.dtype.bytes
-        l1 = max(len(points) for points, _ in counted.values()) * src.dtype.bytes
+        moved = _bytes(dst, sum(len(points) for points, _ in counted.values()))
+        l1 = _bytes(src, max(len(points) for points, _ in counted.values()))
         own = ceil(Fraction(l1, group.l1_read_bytes_per_cycle))
         port, rate = "l2_write", machine.l2.write_bytes_per_cycle
     noc = ceil(Fraction(moved, machine.noc.bytes_per_cycle))
@@ -374,27 +374,31 @@ def _gather_cycles(
         for point in moved:
             rows.setdefault(point[:suffix], []).append(_offset(src, command.src, point))
         if all(d < suffix for d in changes) and all(
-            b - a == src.dtype.bytes for row in rows.values() for a, b in pairwise(row)
+            b - a == src.dtype.step for row in rows.values() for a, b in pairwise(row)
         ):
             break
     burst = machine.dram.burst_bytes
     shared = {
         "dram": 0,
         "l2_read": 0,
-        "l2_write": ceil(Fraction(written * dst.dtype.bytes, machine.l2.write_bytes_per_cycle)),
+        "l2_write": ceil(Fraction(_bytes(dst, written), machine.l2.write_bytes_per_cycle)),
     }
     dram = l2 = 0
     if src.space is Space.DRAM:
-        dram += sum(ceil(Fraction(len(row) * src.dtype.bytes, burst)) * burst for row in rows.values())
+        dram += sum(ceil(Fraction(_bytes(src, len(row)), burst)) * burst for row in rows.values())
     else:
-        l2 += len(moved) * src.dtype.bytes
+        l2 += _bytes(src, len(moved))
     if index.space is Space.DRAM:
         dram += _dram_bytes(machine, index, command.index, command.box, command.index, list(indices.values()))
     else:
-        l2 += len(indices) * index.dtype.bytes
+        l2 += _bytes(index, len(indices))
     shared["dram"] = ceil(dram / machine.dram_bytes_per_cycle)
     shared["l2_read"] = ceil(Fraction(l2, machine.l2.read_bytes_per_cycle))
     return 1, shared, machine.dram_latency_cycles + machine.l2.latency_cycles
+
+
+def _bytes(map_: TensorMap, elements: int) -> int:
+    return ceil(Fraction(elements * map_.dtype.bits, 8))
 
 
 def _unit(box: tuple[int, ...], dim: int) -> tuple[int, ...]:
@@ -437,7 +441,7 @@ def _tile_cycles(
     kind = exec_kind(fabric)
     if kind is ExecKind.VECTOR:
         combined = 0 if fabric.combiner is Combiner.NONE else prod(points)
-        read = sum(_elements(fabric, i, points) * maps[i].dtype.bytes for i in range(fabric.inputs))
+        read = sum(_bytes(maps[i], _elements(fabric, i, points)) for i in range(fabric.inputs))
         if not stays_raw:
             read += results * sum(m.dtype.bytes for m in maps[fabric.inputs : -1])
         read += 4 * results if resumes else 0
@@ -465,8 +469,8 @@ def _depthwise(
     split = array_split(fabric)
     m, n = prod(points[d] for d in split.rows), prod(points[d] for d in split.cols)
     k = prod(points[fabric.parallel :])
-    rate = group.macs_per_pe[mac_type(maps[0].dtype, maps[1].dtype)]
-    stream = group.rows * group.cols * maps[0].dtype.bytes + group.rows * k * maps[1].dtype.bytes
+    rate = group.rate(mac_type(maps[0].dtype, maps[1].dtype))
+    stream = Fraction(group.rows * group.cols * maps[0].dtype.bits + group.rows * k * maps[1].dtype.bits, 8)
     v = ceil(Fraction(group.rows * group.cols * lane_ops, group.vector_lanes))
     one_pass = max(ceil(k / rate), drain, ceil(Fraction(stream, group.l1_read_bytes_per_cycle)), v)
     return ceil(Fraction(m, group.rows)) * ceil(Fraction(n, group.cols)) * one_pass + v
@@ -485,8 +489,8 @@ def _contraction(
     m, n = prod(points[d] for d in split.rows), prod(points[d] for d in split.cols)
     b = prod(points[d] for d in split.others)
     k = prod(points[fabric.parallel :])
-    rate = group.macs_per_pe[mac_type(maps[0].dtype, maps[1].dtype)]
-    row_bytes, col_bytes = maps[split.rows_input].dtype.bytes, maps[split.cols_input].dtype.bytes
+    rate = group.rate(mac_type(maps[0].dtype, maps[1].dtype))
+    row_bytes, col_bytes = (Fraction(maps[i].dtype.bits, 8) for i in (split.rows_input, split.cols_input))
     reads, writes = group.l1_read_bytes_per_cycle, group.l1_write_bytes_per_cycle
     if fabric.dataflow is Dataflow.OS:
         run = prod(points[_run_start(fabric, box, maps) :])
@@ -524,7 +528,7 @@ def _adjacent(fabric: FabricProgram, number: int, start: int, box: tuple[int, ..
         at = (0,) * start + point
         where = [sum(coef * at[dim] for dim, coef in e.terms) for e in exprs]
         addresses.append(sum(c * s for c, s in zip(where, strides, strict=True)))
-    return all(b - a == map_.dtype.bytes for a, b in pairwise(addresses))
+    return all(b - a == map_.dtype.step for a, b in pairwise(addresses))
 
 
 def _elements(fabric: FabricProgram, number: int, points: list[int]) -> int:

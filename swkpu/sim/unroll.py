@@ -482,17 +482,18 @@ def _charged_dram_bytes(
 
     A row is the longest suffix of box dims whose moved bytes are adjacent; points of `scattered` dims never are.
     """
-    row_bytes = np.full((1,) * intervals[0].low.ndim, map_.dtype.bytes, dtype=np.int64)
-    rows = np.ones_like(row_bytes)
-    adjacent = np.ones_like(row_bytes, dtype=np.bool_)
+    row = np.full((1,) * intervals[0].low.ndim, map_.dtype.step, dtype=np.int64)
+    rows = np.ones_like(row)
+    adjacent = np.ones_like(row, dtype=np.bool_)
     for dim in range(len(block.axes) - 1, -1, -1):
         points = intervals[dim].length
         stride = map_.strides[block.axes[dim]] * block.steps[dim]
-        adjacent = adjacent & ((points == 1) | (stride == row_bytes)) & (dim not in scattered)
-        row_bytes = np.where(adjacent, row_bytes * points, row_bytes)
+        adjacent = adjacent & ((points == 1) | (stride == row)) & (dim not in scattered)
+        row = np.where(adjacent, row * points, row)
         rows = np.where(adjacent, rows, rows * points)
     if not block.axes:
         rows = rows * intervals[0].length
+    row_bytes = cost.ceil_div(row, map_.dtype.addresses_per_byte)
     return np.asarray(cost.dram_charged_bytes(row_bytes, rows, machine.dram.burst_bytes))
 
 
@@ -508,13 +509,13 @@ def _transfer(
     match command:
         case Load():
             dram = grid.total(_charged_dram_bytes(machine, src_map, command.src, both, enumerated), grid.enumerated)
-            l2 = grid.total(_points(dst), grid.enumerated) * dst_map.dtype.bytes
+            l2 = dst_map.dtype.bytes_of(grid.total(_points(dst), grid.enumerated))
             cycles = cost.load_cost(machine, dram, l2)
             shared, own = (cycles.dram, cycles.l2, 0), cycles.l1
             counts = Counts(dram_read_bytes=grid.grand_total(dram), l2_write_bytes=grid.grand_total(l2), transfers=n)
         case Store():
             dram = grid.total(_charged_dram_bytes(machine, dst_map, command.dst, both, enumerated), grid.enumerated)
-            l2 = moved * src_map.dtype.bytes
+            l2 = src_map.dtype.bytes_of(moved)
             cycles = cost.store_cost(machine, dram, l2)
             shared, own = (cycles.dram, cycles.l2), cycles.l1
             counts = Counts(dram_write_bytes=grid.grand_total(dram), l2_read_bytes=grid.grand_total(l2), transfers=n)
@@ -522,8 +523,8 @@ def _transfer(
             group = machine.tile_groups[command.tiles.group]
             scatter = [a for t, a in enumerate(grid.tiles) if any(c.tiles[t] != 0 for c in command.src.start)]
             multicast = [a for a in grid.tiles if a not in scatter]
-            l2 = grid.total(grid.largest(moved, multicast), scatter) * src_map.dtype.bytes
-            l1 = grid.total(_points(dst), grid.enumerated) * dst_map.dtype.bytes
+            l2 = src_map.dtype.bytes_of(grid.total(grid.largest(moved, multicast), scatter))
+            l1 = dst_map.dtype.bytes_of(grid.total(_points(dst), grid.enumerated))
             cycles = cost.push_cost(machine, group, l2, grid.largest(l1, grid.tiles))
             shared, own = (cycles.l2, cycles.noc), cycles.l1
             counts = Counts(
@@ -534,8 +535,8 @@ def _transfer(
             )
         case Pull():
             group = machine.tile_groups[command.tiles.group]
-            l2 = grid.total(moved, grid.tiles) * dst_map.dtype.bytes
-            l1 = moved * src_map.dtype.bytes
+            l2 = dst_map.dtype.bytes_of(grid.total(moved, grid.tiles))
+            l1 = src_map.dtype.bytes_of(moved)
             cycles = cost.pull_cost(machine, group, l2, grid.largest(l1, grid.tiles))
             shared, own = (cycles.l2, cycles.noc), cycles.l1
             counts = Counts(
@@ -563,12 +564,12 @@ def _gather(program: Program, machine: Machine, command: Gather, grid: _Grid) ->
     if src_map.space is Space.DRAM:
         dram = dram + _charged_dram_bytes(machine, src_map, command.src, moved, scattered)
     else:
-        l2_read = l2_read + _points(moved) * src_map.dtype.bytes
+        l2_read = l2_read + src_map.dtype.bytes_of(_points(moved))
     if index_map.space is Space.DRAM:
         dram = dram + _charged_dram_bytes(machine, index_map, command.index, indices, ())
     else:
-        l2_read = l2_read + _points(indices) * index_map.dtype.bytes
-    written = _points(dst) * dst_map.dtype.bytes
+        l2_read = l2_read + index_map.dtype.bytes_of(_points(indices))
+    written = dst_map.dtype.bytes_of(_points(dst))
     counts = Counts(
         dram_read_bytes=grid.grand_total(dram),
         l2_read_bytes=grid.grand_total(l2_read),
@@ -611,4 +612,5 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
         l1_write_bytes=grid.grand_total(grid.total(this.l1_write_bytes, tiles)),
     )
     own = grid.instances(grid.largest(this.cycles, tiles))
-    return CommandCost((), own, counts, cost.mac_type(dtypes[0], dtypes[1]) if contracts else None)
+    multiplied = group.multiplied_as(cost.mac_type(dtypes[0], dtypes[1])) if contracts else None
+    return CommandCost((), own, counts, multiplied)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from swkpu.errors import TargetError
 from swkpu.program.model import Access, Combiner, Dataflow, DType, FabricProgram, MicroOpcode
+from swkpu.target.drain_unit import ops_beyond_drain_unit
 
 if TYPE_CHECKING:
     from swkpu.target.machine import Machine, TileGroup
@@ -29,8 +30,6 @@ Count: TypeAlias = "int | npt.NDArray[np.int64]"
 
 ACCUMULATOR_BYTES = 4
 """Raw accumulators (int32 or fp32) in L1."""
-DRAIN_UNIT_ARITHMETIC = 3
-"""How many additions and multiplications by an operand or constant the drain unit applies to a result."""
 
 _MAC_TYPES = {DType.I4: "i4", DType.I8: "i8", DType.I1: "i8", DType.F16: "f16", DType.BF16: "bf16", DType.F32: "f32"}
 _MAC_WIDTH = ("i4", "i8", "bf16", "f16", "f32")
@@ -257,36 +256,11 @@ def _indexed_input(fabric: FabricProgram, dims: tuple[int, ...]) -> int | None:
 def vector_micro_ops(fabric: FabricProgram) -> int:
     """How many micro-operations per result run on the vector lanes.
 
-    Without a contraction all but CONSTANT do. Behind a contraction the drain unit converts, clamps against
-    constants, and adds or multiplies by at most `DRAIN_UNIT_ARITHMETIC` epilogue operands or constants (bias,
-    residual, scales); those are free.
+    Without a contraction all but CONSTANT do; behind a contraction those that the drain unit leaves.
     """
-    ops = fabric.micro_ops
     if exec_kind(fabric) is ExecKind.VECTOR:
-        return sum(op.opcode is not MicroOpcode.CONSTANT for op in ops)
-    first_operand = 1
-    first_op = first_operand + fabric.epilogue_operands
-    operands = set(range(first_operand, first_op))
-    constants: set[int] = set()
-    arithmetic = on_lanes = 0
-    for register, op in enumerate(ops, start=first_op):
-        match op.opcode:
-            case MicroOpcode.CONSTANT:
-                constants.add(register)
-            case MicroOpcode.EXTF | MicroOpcode.TRUNCF:
-                if op.args[0] in operands:
-                    operands.add(register)
-                if op.args[0] in constants:
-                    constants.add(register)
-            case MicroOpcode.MAXIMUMF | MicroOpcode.MINIMUMF if not constants.isdisjoint(op.args):
-                pass
-            case MicroOpcode.ADDF | MicroOpcode.SUBF | MicroOpcode.MULF if arithmetic < DRAIN_UNIT_ARITHMETIC and not (
-                operands | constants
-            ).isdisjoint(op.args):
-                arithmetic += 1
-            case _:
-                on_lanes += 1
-    return on_lanes
+        return sum(op.opcode is not MicroOpcode.CONSTANT for op in fabric.micro_ops)
+    return ops_beyond_drain_unit(fabric)
 
 
 def mac_type(a: DType, b: DType) -> str:
@@ -311,12 +285,12 @@ def array_precision(machine: Machine, fabric: FabricProgram, dtypes: Sequence[DT
 
 def macs_per_pe(group: TileGroup, precision: str) -> Fraction:
     """Multiply-accumulates per processing element and cycle; TargetError when the group has none."""
-    rate = group.macs_per_pe.get(precision)
+    rate = group.rate(precision)
     if not rate:
         raise TargetError(
             f"tile group '{group.kind}' has no {precision} multipliers; it has {sorted(group.macs_per_pe)}"
         )
-    return Fraction(rate)
+    return rate
 
 
 def reduction_run(
@@ -324,7 +298,7 @@ def reduction_run(
 ) -> int:
     """How many trailing reduction dims are one contiguous run in both inputs' L1 maps.
 
-    `box` is the unclipped box of the domain, `input_strides` the byte strides of each input's L1 map (the trailing
+    `box` is the unclipped box of the domain, `input_strides` the strides of each input's L1 map (the trailing
     dims, as many as its access has). A dim of one point is adjacent to anything.
     """
     run = 0
@@ -332,15 +306,15 @@ def reduction_run(
     for dim in range(len(box) - 1, fabric.parallel - 1, -1):
         if box[dim] != 1:
             for access, strides, dtype in zip(fabric.accesses[:2], input_strides, dtypes, strict=False):
-                if _byte_step(access, strides, dim) != length * dtype.bytes:
+                if _address_step(access, strides, dim) != length * dtype.step:
                     return run
         run += 1
         length *= box[dim]
     return run
 
 
-def _byte_step(access: Access, strides: Sequence[int], dim: int) -> int:
-    """Bytes from one point of a domain dim to the next."""
+def _address_step(access: Access, strides: Sequence[int], dim: int) -> int:
+    """Addresses from one point of a domain dim to the next."""
     trailing = strides[len(strides) - len(access.exprs) :]
     return sum(coef * s for expr, s in zip(access.exprs, trailing, strict=True) for d, coef in expr.terms if d == dim)
 
@@ -402,8 +376,8 @@ def contraction_cost(
     other_points: Count,
     run_points: Count,
     outer_points: Count,
-    rows_bytes: int,
-    cols_bytes: int,
+    rows_bits: int,
+    cols_bits: int,
     result_bytes: int,
     epilogue_bytes: int = 0,
     vector_ops: int = 0,
@@ -415,7 +389,7 @@ def contraction_cost(
 
     With one pass and nothing else to wait for, output-stationary is SCALE-Sim's analytical fold (Samajdar et al.,
     2020) with the drain separated. `run_points` are the reduction points of the contiguous run,
-    `outer_points` the others; `rows_bytes` and `cols_bytes` the element sizes of the inputs that index rows and
+    `outer_points` the others; `rows_bits` and `cols_bits` the element sizes of the inputs that index rows and
     columns; `epilogue_bytes` what the epilogue operands read per result. `stationary_on_cols` says whether the
     stationary operand is the one that indexes `cols` (weight- and input-stationary).
     """
@@ -427,23 +401,22 @@ def contraction_cost(
     if dataflow is Dataflow.OS:
         passes = other_points * ceil_div(rows_points, group.rows) * ceil_div(cols_points, group.cols)
         steps = outer_points * ceil_rate(run_points, rate)
-        stream_bytes = reduction * (group.rows * rows_bytes + group.cols * cols_bytes)
+        stream_bytes = ceil_div(reduction * (group.rows * rows_bits + group.cols * cols_bits), 8)
         vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes) * finishes
         one_pass = maximum(steps, drain, l1_read_cycles(group, stream_bytes), vector)
         cycles = passes * one_pass + skew + drain + vector
         read, written = passes * stream_bytes, 0
     else:
         moving, staying = (rows_points, cols_points) if stationary_on_cols else (cols_points, rows_points)
-        moving_bytes, staying_bytes = (rows_bytes, cols_bytes) if stationary_on_cols else (cols_bytes, rows_bytes)
-        depth = group.rows * max(rate, Fraction(1))
+        moving_bits, staying_bits = (rows_bits, cols_bits) if stationary_on_cols else (cols_bits, rows_bits)
+        depth = int(group.rows * max(rate, Fraction(1)))
         folds = ceil_rate(reduction, depth)
         columns = other_points * ceil_div(staying, group.cols)
         passes = columns * folds
         partial = _truth(folds > 1) * ACCUMULATOR_BYTES * group.cols
         whole = _truth(folds <= 1) * group.cols * result_bytes
-        operand_bytes = int(depth * moving_bytes)
-        stationary_bytes = int(depth * group.cols * staying_bytes)
-        stream_bytes = moving * (operand_bytes + partial) + stationary_bytes
+        operand_bits = depth * (moving * moving_bits + group.cols * staying_bits)
+        stream_bytes = ceil_div(operand_bits, 8) + moving * partial
         vector = ceil_div(moving * group.cols * vector_ops, group.vector_lanes) * finishes
         one_pass = maximum(
             ceil_rate(moving, min(rate, Fraction(1))),
@@ -474,8 +447,8 @@ def depthwise_cost(
     rows_points: Count,
     cols_points: Count,
     reduction_points: Count,
-    input_bytes: int,
-    window_bytes: int,
+    input_bits: int,
+    window_bits: int,
     result_bytes: int,
     epilogue_bytes: int = 0,
     vector_ops: int = 0,
@@ -487,7 +460,7 @@ def depthwise_cost(
     results = rows_points * cols_points
     finishes = 1 - raw_out
     passes = ceil_div(rows_points, group.rows) * ceil_div(cols_points, group.cols)
-    stream_bytes = group.rows * group.cols * input_bytes + group.rows * reduction_points * window_bytes
+    stream_bytes = ceil_div(group.rows * (group.cols * input_bits + reduction_points * window_bits), 8)
     vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes) * finishes
     steps = ceil_rate(reduction_points, macs_per_pe(group, precision))
     one_pass = maximum(steps, drain, l1_read_cycles(group, stream_bytes), vector)
@@ -572,7 +545,7 @@ def exec_cost(
             group,
             combined_points=0 if fabric.combiner is Combiner.NONE else result_points * product(reduction),
             result_points=result_points,
-            input_bytes=sum((access_elements(a, points) * d.bytes for a, d in zip(inputs, dtypes)), start=0),
+            input_bytes=sum((d.bytes_of(access_elements(a, points)) for a, d in zip(inputs, dtypes)), start=0),
             result_bytes=result_bytes,
             epilogue_bytes=epilogue_bytes,
             vector_ops=vector_ops,
@@ -588,8 +561,8 @@ def exec_cost(
             rows_points=product([points[d] for d in split.rows]),
             cols_points=product([points[d] for d in split.cols]),
             reduction_points=product(reduction),
-            input_bytes=dtypes[0].bytes,
-            window_bytes=dtypes[1].bytes,
+            input_bits=dtypes[0].bits,
+            window_bits=dtypes[1].bits,
             result_bytes=result_bytes,
             epilogue_bytes=epilogue_bytes,
             vector_ops=vector_ops,
@@ -606,8 +579,8 @@ def exec_cost(
         other_points=product([points[d] for d in split.others]),
         run_points=product(reduction[len(reduction) - run :]),
         outer_points=product(reduction[: len(reduction) - run]),
-        rows_bytes=dtypes[split.rows_input].bytes,
-        cols_bytes=dtypes[split.cols_input].bytes,
+        rows_bits=dtypes[split.rows_input].bits,
+        cols_bits=dtypes[split.cols_input].bits,
         result_bytes=result_bytes,
         epilogue_bytes=epilogue_bytes,
         vector_ops=vector_ops,

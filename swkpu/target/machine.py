@@ -99,12 +99,23 @@ class TileGroup:
     vector_lanes: int
     program_load_cycles: int
 
+    def multiplied_as(self, dtype: str) -> str | None:
+        """At whose rate the tiles multiply `dtype`, None when they cannot. Weights of i4 without a rate are i8's."""
+        if dtype == "i4" and dtype not in self.macs_per_pe:
+            dtype = "i8"
+        return dtype if dtype in self.macs_per_pe else None
+
     def supports(self, dtype: str) -> bool:
-        return dtype in self.macs_per_pe
+        return self.multiplied_as(dtype) is not None
+
+    def rate(self, dtype: str) -> Fraction:
+        """MACs per processing element and cycle; 0 when the tiles cannot multiply `dtype`."""
+        key = self.multiplied_as(dtype)
+        return Fraction(0) if key is None else self.macs_per_pe[key]
 
     def macs_per_cycle(self, dtype: str) -> Fraction:
         """MACs per cycle of the whole group at peak; 0 when the tiles cannot multiply `dtype`."""
-        return self.count * self.rows * self.cols * self.macs_per_pe.get(dtype, Fraction(0))
+        return self.count * self.rows * self.cols * self.rate(dtype)
 
     def stream_bytes_per_cycle(self, dtype: str) -> Fraction:
         """Bytes one tile reads from its L1 per cycle to run output-stationary at peak: one activation per row and one

@@ -14,7 +14,7 @@ def target_rows(machines: list[Machine] | None = None) -> list[Row]:
     """One row per target and power profile; all built-in targets when `machines` is None.
 
     Keys: target, description, profile, default, clock_mhz, tdp_w, static_w, tiles, precisions, l1_kb (per tile, the
-    largest), l2_mb, dram_gb (binary units), dram_gb_s, `<precision>_tops` or `_tflops` (None: no tile can),
+    largest), l2_mb, dram_gb (binary units), dram_gb_s, `<precision>_tops` or `_tflops` (None: not a precision of it),
     `datasheet_*` (None on the profiles that are not the default, where claims are not made), warnings.
     """
     chosen = [load_target(name) for name in list_targets()] if machines is None else machines
@@ -41,7 +41,7 @@ def _row(machine: Machine, claims: list[str]) -> Row:
     }
     for precision, dtype in DTYPE_OF_PRECISION.items():
         tops = machine.peak_tops(dtype)
-        row[f"{precision}_{UNITS[precision]}"] = tops if tops > 0 else None
+        row[f"{precision}_{UNITS[precision]}"] = tops if precision in machine.precisions else None
     for claim in claims:
         row[f"datasheet_{claim}"] = machine.datasheet.get(claim) if is_default else None
     row["warnings"] = list(warnings(machine))

@@ -7,6 +7,7 @@ this module does not import torch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -86,9 +87,11 @@ def build(name: str) -> nn.Module:
     return definition().eval().requires_grad_(False)
 
 
-def example_inputs(name: str, batch: int = 1) -> tuple[torch.Tensor, ...]:
+def example_inputs(
+    name: str, batch: int = 1, variant: int = 0, shape: tuple[int, ...] | None = None
+) -> tuple[torch.Tensor, ...]:
     """Deterministic inputs of one call at a batch: for a model of images, smooth random ones at the scale of normalised
-    photographs.
+    photographs. Each `variant` has its own values. `shape` is another one for the first input.
 
     Raises ModelError for a name that is not in the zoo, or a batch below 1.
     """
@@ -99,7 +102,10 @@ def example_inputs(name: str, batch: int = 1) -> tuple[torch.Tensor, ...]:
     specs = info(name).inputs
     from swkpu.zoo.inputs import example
 
-    generator = torch.Generator().manual_seed(seed(name, "input"))
+    if shape is not None:
+        specs = (replace(specs[0], shape=shape), *specs[1:])
+        batch = shape[0]
+    generator = torch.Generator().manual_seed(seed(name, f"input {variant}" if variant else "input"))
     return tuple(example(spec, batch, generator) for spec in specs)
 
 

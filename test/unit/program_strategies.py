@@ -43,7 +43,7 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
 def _values(s: Schema) -> st.SearchStrategy[Any]:
     match s:
         case Scalar():
-            return {int: INTS, float: FLOATS, str: TEXTS}[s.type]
+            return {int: INTS, float: FLOATS, str: TEXTS, bytes: st.binary(max_size=20)}[s.type]
         case Enumeration():
             return st.sampled_from(list(s.type))
         case Sequence():

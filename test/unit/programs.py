@@ -76,7 +76,7 @@ def tensor_map(
 ) -> TensorMap:
     """A dense row-major map; with moduli, of what they leave to store."""
     moduli = moduli or tuple(max(e, 1) for e in extents)
-    strides = tuple(prod(moduli[d + 1 :]) * dtype.bytes for d in range(len(moduli)))
+    strides = tuple(prod(moduli[d + 1 :]) * dtype.step for d in range(len(moduli)))
     return TensorMap(space, base, dtype, extents, strides, moduli, pad, buffer)
 
 

@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Block, Region
 
 from swkpu.dialects import df
-from swkpu.dialects.epilogue import MICRO_OPS, micro_ops
+from swkpu.dialects.epilogue import MICRO_OPS, machine_form
 from swkpu.errors import IRError, ProgramError
 from swkpu.program.check_fabric import check_types
 from swkpu.program.dtypes import DType
@@ -43,27 +43,43 @@ def wrap(value: int) -> int:
 
 
 def test_every_opcode_has_a_signature_and_a_meaning() -> None:
-    conversions = {"CONSTANT", "FPTOSI", "SITOFP", "UITOFP", "EXTF", "TRUNCF", "EXTSI", "EXTUI", "TRUNCI"}
+    conversions = {
+        "CONSTANT",
+        "RESCALE",
+        "TABLE",
+        "FPTOSI",
+        "SITOFP",
+        "UITOFP",
+        "EXTF",
+        "TRUNCF",
+        "EXTSI",
+        "EXTUI",
+        "TRUNCI",
+    }
     assert {o.name for o in MicroOpcode} == {o.name for o in FUNCTIONS} | conversions
     for opcode in MicroOpcode:
-        assert signature(opcode).result[0] in "fibtl"
+        assert signature(opcode).result[0] in "fibtlqe"
     reached = set(MICRO_OPS.values())
     assert {o for o in MicroOpcode if not o.name.startswith("CMP")} - reached == {MicroOpcode.CONSTANT}
 
 
 def test_signatures_accept_what_arith_accepts() -> None:
-    f, h, i, b = DType.F32, DType.BF16, DType.I32, DType.I1
+    f, h, i, b, c = DType.F32, DType.BF16, DType.I32, DType.I1, DType.I8
     accepted = [
         (MicroOpcode.ADDF, (f, f), f), (MicroOpcode.ADDF, (h, h), h), (MicroOpcode.EXTF, (h,), f),
         (MicroOpcode.TRUNCF, (f,), h), (MicroOpcode.SELECT, (b, i, i), i), (MicroOpcode.SELECT, (b, b, b), b),
         (MicroOpcode.CMPF_OLT, (h, h), b), (MicroOpcode.CMPI_EQ, (b, b), b), (MicroOpcode.ANDI, (b, b), b),
         (MicroOpcode.FPTOSI, (h,), DType.I8), (MicroOpcode.EXTUI, (b,), DType.I8), (MicroOpcode.CONSTANT, (), b),
+        (MicroOpcode.RESCALE, (i, i, i), i), (MicroOpcode.RESCALE, (i, i, i), c), (MicroOpcode.RESCALE, (c, i, i), i),
+        (MicroOpcode.TABLE, (c,), c), (MicroOpcode.TABLE, (c,), i), (MicroOpcode.TABLE, (c,), f),
     ]  # fmt: skip
     refused = [
         (MicroOpcode.ADDF, (f, h), f), (MicroOpcode.ADDF, (i, i), i), (MicroOpcode.EXTF, (f,), h),
         (MicroOpcode.SELECT, (i, i, i), i), (MicroOpcode.SELECT, (b, i, f), i), (MicroOpcode.CMPI_SLT, (b, b), b),
         (MicroOpcode.ADDI, (b, b), b), (MicroOpcode.SITOFP, (b,), f), (MicroOpcode.CMPF_OLT, (f, f), f),
         (MicroOpcode.ADDI, (i,), i), (MicroOpcode.TRUNCI, (i,), i),
+        (MicroOpcode.RESCALE, (i, c, i), i), (MicroOpcode.RESCALE, (f, i, i), c), (MicroOpcode.RESCALE, (c, i, i), f),
+        (MicroOpcode.TABLE, (i,), c), (MicroOpcode.TABLE, (c,), h),
     ]  # fmt: skip
     for opcode, arguments, result in accepted:
         assert signature(opcode).accepts(arguments, result), opcode.name
@@ -166,16 +182,16 @@ def epilogue(*ops: object) -> Region:
 
 def test_regions_become_micro_ops() -> None:
     one = arith.ConstantOp(IntegerAttr(1, i1))
-    truth, result = micro_ops(epilogue(one))
-    assert truth == (MicroOp(MicroOpcode.CONSTANT, DType.I1, (), 1.0),) and result == 0
+    truth = machine_form(epilogue(one))
+    assert truth.micro_ops == (MicroOp(MicroOpcode.CONSTANT, DType.I1, (), 1.0),) and truth.result == 0
     x, y = arith.ConstantOp(FloatAttr(2.0, f32)), arith.ConstantOp(FloatAttr(3.0, f32))
-    ops, _ = micro_ops(epilogue(x, y, less := arith.CmpfOp(x, y, "ult"), arith.SelectOp(less, x, y)))
+    ops = machine_form(epilogue(x, y, less := arith.CmpfOp(x, y, "ult"), arith.SelectOp(less, x, y))).micro_ops
     assert [o.opcode for o in ops[2:]] == [MicroOpcode.CMPF_ULT, MicroOpcode.SELECT]
     a = arith.ConstantOp(IntegerAttr(2, i32))
     with pytest.raises(IRError, match=r"no arith\.cmpi with predicate 'ult'"):
-        micro_ops(epilogue(a, arith.CmpiOp(a, a, "ult")))
+        machine_form(epilogue(a, arith.CmpiOp(a, a, "ult")))
     z = arith.ConstantOp(FloatAttr(2.0, f32))
     with pytest.raises(IRError, match=r"no operation for math\.cbrt"):
-        micro_ops(epilogue(z, math.CbrtOp(z)))
+        machine_form(epilogue(z, math.CbrtOp(z)))
     with pytest.raises(IRError, match="kept as a double"):
-        micro_ops(epilogue(arith.ConstantOp(IntegerAttr((1 << 62) + 1, i64))))
+        machine_form(epilogue(arith.ConstantOp(IntegerAttr((1 << 62) + 1, i64))))

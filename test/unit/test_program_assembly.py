@@ -138,6 +138,8 @@ def test_every_change_of_a_program_shows():
         (Access((AffineExpr(-1, ((0, 2), (3, 1))), AffineExpr(0, ()))), "[2*d0 + d3 - 1, 0]"),
         (MicroOp(MicroOpcode.ADDF, DType.F32, (0, 1)), "addf.f32(r0, r1)"),
         (MicroOp(MicroOpcode.CONSTANT, DType.F32, (), 0.0), "constant.f32() 0.0"),
+        (MicroOp(MicroOpcode.RESCALE, DType.I8, (0, 1, 2), integers=(0, -128)), "rescale.i8(r0, r1, r2) [0, -128]"),
+        (MicroOp(MicroOpcode.TABLE, DType.I8, (3,), integers=(1,)), "table.i8(r3) [1]"),
     ],
 )
 def test_values(value: Any, text: str):

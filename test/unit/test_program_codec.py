@@ -38,7 +38,21 @@ from swkpu.program.model import (
 from swkpu.target import load_target
 
 STREAMS = tuple[Stream, ...]
-TYPES: list[Any] = [Coord, Block, TensorMap, Exec, Command, FabricProgram, MicroOp, Segment, Symbol, STREAMS, int, str]
+TYPES: list[Any] = [
+    Coord,
+    Block,
+    TensorMap,
+    Exec,
+    Command,
+    FabricProgram,
+    MicroOp,
+    Segment,
+    Symbol,
+    STREAMS,
+    int,
+    str,
+    bytes,
+]
 
 
 @pytest.mark.parametrize("annotation", TYPES, ids=str)
@@ -110,6 +124,8 @@ def test_a_command_without_semaphores_spends_no_bytes_on_them():
         (int, b"\xff" * 1000, "more than 64 bits"),
         (float, bytes(7), "ends in the middle"),
         (str, b"\x05abc", "a string of 5 bytes where 3 remain"),
+        (bytes, b"\x05abc", "a string of 5 bytes where 3 remain"),
+        (bytes, b"\x80\0", "longer than it needs"),
         (str, b"\x01\xff", "not UTF-8"),
         (str, b"\x02\xc0\x80", "not UTF-8"),
         (DType, b"\x08", "8 is no DType"),
@@ -134,6 +150,7 @@ def test_bad_bytes_say_what_is_wrong(annotation: Any, data: bytes, message: str)
         (1.5, int),
         ("x", float),
         ("\ud800", str),
+        ("x", bytes),
         ((1, 2, 3), tuple[int, int]),
         (None, Coord),
         (Segment(0, 0, 1), Coord),
@@ -154,7 +171,7 @@ def test_numpy_integers_are_integers():
 
 def test_types_without_wire_form_are_a_programming_error():
     with pytest.raises(TypeError, match="has no wire form"):
-        encode(b"", bytes)
+        encode(set(), set)
 
 
 def test_mutated_bytes_never_crash_hang_or_allocate():

@@ -17,7 +17,7 @@ from programs import layer, linear_program
 
 from swkpu.errors import ProgramError
 from swkpu.program.check import check
-from swkpu.program.container import ALIGNMENT, ENTRY, HEADER, Section, from_bytes, load, save, to_bytes
+from swkpu.program.container import ALIGNMENT, ENTRY, HEADER, VERSION, Section, from_bytes, load, save, to_bytes
 from swkpu.program.model import Program
 from swkpu.target import load_target
 from swkpu.target.machine import Machine
@@ -155,8 +155,8 @@ def test_the_wrong_kind_of_file(data: bytes):
 
 
 def test_another_version(data: bytes):
-    with pytest.raises(ProgramError, match="format version 3; this swkpu reads version 2"):
-        from_bytes(header_with(data, version=3))
+    with pytest.raises(ProgramError, match=f"format version {VERSION + 1}; this swkpu reads version {VERSION}"):
+        from_bytes(header_with(data, version=VERSION + 1))
 
 
 def test_a_header_that_lies(data: bytes):

@@ -1,0 +1,1 @@
+"""How accurate quantized models are, ours beside PyTorch's and onnxruntime's."""

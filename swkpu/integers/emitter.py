@@ -1,0 +1,168 @@
+"""Builds integer ops for one op of floats, in its place and with its location."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from xdsl.dialects.builtin import TensorType, f32
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from swkpu.dialects import nn
+from swkpu.dialects.location import source_of
+from swkpu.dialects.nn import QuantizedType, quantized_type_of, shape_of
+from swkpu.dialects.weights import WeightAttr
+from swkpu.errors import IRError
+from swkpu.integers.fixed_point import multiplier_and_shift
+from swkpu.integers.forms import Affine, Array, Form, Lookup, Weight, lookup, scalar
+from swkpu.types import i32
+
+SUM_BITS = 28
+"""Sums of tensors of other scales are of integers below 2^28: exact to that many bits, with room for the addition."""
+FACTOR_BITS = 15
+"""A table that enters integer arithmetic has entries below 2^15."""
+I32_LIMIT = 2.0**31
+
+Inserted = TypeVar("Inserted", bound=Operation)
+
+
+@dataclass
+class Emitter:
+    """Inserts ops before `op`."""
+
+    op: Operation
+
+    def insert(self, new: Inserted) -> Inserted:
+        new.location = self.op.location
+        Rewriter.insert_op(new, InsertPoint.before(self.op))
+        return new
+
+    def emit(self, new: Operation) -> SSAValue:
+        return self.insert(new).results[0]
+
+    def constant(self, array: Array) -> SSAValue:
+        from swkpu.interp.constants import constant
+
+        return self.emit(constant(np.ascontiguousarray(array)))
+
+    def integers(self, array: Array) -> SSAValue:
+        """An i32 constant of whole numbers."""
+        if (np.abs(array) >= I32_LIMIT).any():
+            raise self.error(f"an integer constant of {np.abs(array).max():g} is beyond 32 bits")
+        return self.constant(np.asarray(array).astype(np.int32))
+
+    def error(self, message: str) -> IRError:
+        where = source_of(self.op)
+        return IRError(f"{self.op.name}{f' ({where})' if where else ''}: {message}")
+
+    # ---- integer tensors -------------------------------------------------------------------------------------------
+
+    def rescaled(self, value: SSAValue, ratio: Array, element: Attribute = i32) -> SSAValue:
+        """A tensor times a factor; its own zero point is subtracted first, the result's is added."""
+        multiplier, shift = multiplier_and_shift(ratio)
+        return self.emit(nn.RescaleOp(value, self.constant(multiplier), self.constant(shift), element))
+
+    def centred(self, form: Affine) -> SSAValue:
+        """value + offset as i32. The clamp is not applied."""
+        if quantized_type_of(form.value) is not None:
+            return self.rescaled(form.value, scalar(1.0))
+        if not form.offset.any():
+            return form.value
+        return self.emit(nn.AddOp(form.value, self.integers(form.offset)))
+
+    def settled(self, form: Affine) -> Affine:
+        """The same float as a plain i32 tensor without offset or clamp."""
+        if quantized_type_of(form.value) is None and not form.offset.any() and not form.is_clamped:
+            return form
+        value = self.centred(form)
+        for bound, operation in ((form.low, nn.MaximumOp), (form.high, nn.MinimumOp)):
+            steps = np.rint(bound / form.scale) if np.isfinite(bound) else None
+            if steps is not None and (np.abs(steps) <= form.limit).any():
+                value = self.emit(operation(value, self.integers(np.clip(steps, 1 - I32_LIMIT, I32_LIMIT - 1))))
+        return Affine(value, form.scale, scalar(0), form.limit)
+
+    def at_scale(self, form: Affine, scale: Array) -> Affine:
+        """The float as i32 in steps of `scale`, rounded once."""
+        if (form.scale == scale).all() and quantized_type_of(form.value) is None:
+            return self.settled(form)
+        if quantized_type_of(form.value) is None or form.is_clamped:
+            form = self.settled(form)
+        value = self.rescaled(form.value, form.scale / scale)
+        return Affine(value, scale, scalar(0), np.ceil(form.limit * form.scale / scale) + 1)
+
+    def uniform(self, form: Affine) -> Affine:
+        """One scale for all elements; the stored tensor itself where it has one."""
+        if form.is_stored or (form.is_uniform and not form.is_clamped):
+            return form
+        if form.is_uniform:
+            return self.settled(form)
+        return self.at_scale(form, scalar(float(form.reach.max()) / 2**SUM_BITS))
+
+    def narrowed(self, form: Affine, bits: float) -> Affine:
+        """A plain i32 tensor whose elements are below 2^bits."""
+        if float(form.limit.max()) < 2.0**bits:
+            return self.settled(form)
+        scale = np.maximum(form.scale, form.reach / (2.0**bits - 2))
+        return self.at_scale(form, scale)
+
+    # ---- from and to floats ----------------------------------------------------------------------------------------
+
+    def affine(self, form: Form | None) -> Affine | None:
+        """A form that integer arithmetic takes: a table becomes a tensor of its entries in fixed point."""
+        if isinstance(form, Lookup):
+            largest = float(np.abs(form.reals).max()) or 1.0
+            scale = largest / (2**FACTOR_BITS - 1)
+            entries = np.rint(form.reals / scale).astype(np.int32)
+            value = self.emit(nn.TableOp(form.value, WeightAttr.from_array(entries), i32))
+            return Affine(value, scalar(scale), scalar(0), scalar(2.0**FACTOR_BITS))
+        return form if isinstance(form, Affine) else None
+
+    def quantized(self, form: Affine | Lookup, element: QuantizedType) -> SSAValue:
+        """The stored values nearest to the float, by one rounding."""
+        if isinstance(form, Affine) and form.is_stored and quantized_type_of(form.value) == element:
+            return form.value
+        table = lookup(form) if isinstance(form, Lookup) or form.is_clamped else None
+        if table is not None:
+            steps = np.rint(table.reals / element.scale) + element.zero_point
+            entries = np.clip(steps, *element.limits).astype(np.int8)
+            return self.emit(nn.TableOp(table.value, WeightAttr.from_array(entries), element))
+        assert isinstance(form, Affine)
+        low, high = element.limits
+        if element.zero_point + np.rint(form.low / element.scale) <= low:
+            form = replace(form, low=-np.inf)  # the storage type clamps there
+        if element.zero_point + np.rint(form.high / element.scale) >= high:
+            form = replace(form, high=np.inf)
+        if quantized_type_of(form.value) is None or form.is_clamped:
+            form = self.settled(form)
+        return self.rescaled(form.value, form.scale / element.scale, element)
+
+    def real(self, form: Form) -> SSAValue:
+        """The float itself."""
+        if isinstance(form, Weight):
+            raise AssertionError("a weight is a constant, folded where it is used as a float")
+        if isinstance(form, Lookup):
+            return self.emit(nn.TableOp(form.value, WeightAttr.from_array(form.reals.astype(np.float32)), f32))
+        if form.is_stored:
+            return self.emit(nn.DequantizeOp(form.value))
+        settled = self.settled(form)
+        value = self.emit(nn.CastOp(settled.value, f32))
+        return self.emit(nn.MulOp(value, self.constant(settled.scale.astype(np.float32))))
+
+    def like(self, op: Operation, operands: list[SSAValue], element: Attribute) -> SSAValue:
+        """The op on other operands, with a result of another element type."""
+        new: Any = type(op).create(
+            operands=operands,
+            properties=dict(op.properties),
+            result_types=[TensorType(element, shape_of(op.results[0]))],
+        )
+        return self.emit(new)
+
+
+def checked(emitter: Emitter, form: Affine) -> Affine:
+    """A form whose integers fit 32 bits. Raises IRError where a sum could wrap."""
+    largest = float(np.max(form.limit))
+    if largest >= I32_LIMIT:
+        raise emitter.error(f"a sum could reach {largest:g}, beyond 32 bits; use a float precision for this layer")
+    return form

@@ -1,0 +1,1 @@
+"""Quantization as a library: scales and zero points, observers of values, calibration on data."""

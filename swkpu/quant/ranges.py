@@ -1,0 +1,43 @@
+"""Ranges by name on the values of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from xdsl.dialects.builtin import ModuleOp
+
+from swkpu.dialects.value_range import RangeAttr, range_of, set_range
+from swkpu.errors import CalibrationError
+from swkpu.quant.names import entry_of, value_names
+
+SHOWN = 5
+"""Names that an error lists."""
+
+
+def annotate(module: ModuleOp, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Write `nn.range` attributes; values without a range are left as they are.
+
+    Raises CalibrationError for names that no value has.
+    """
+    values = {name: value for value, name in value_names(entry_of(module)).items()}
+    if unknown := [name for name in ranges if name not in values]:
+        raise CalibrationError(_unknown_text(unknown, list(values)))
+    for name, (low, high) in ranges.items():
+        set_range(values[name], RangeAttr.of(low, high))
+
+
+def has_ranges(module: ModuleOp) -> bool:
+    return any(range_of(value) is not None for value in value_names(entry_of(module)))
+
+
+def _unknown_text(unknown: list[str], known: list[str]) -> str:
+    lines: list[str] = []
+    for name in unknown[:SHOWN]:
+        close = get_close_matches(name, known, 3)
+        lines.append(f'"{name}"' + (f" (near: {', '.join(close)})" if close else ""))
+    more = f", and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+    return (
+        f"the calibration has ranges of values that the module does not have: {', '.join(lines)}{more}; "
+        "it was made for another model, or for another version of it"
+    )
