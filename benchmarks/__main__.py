@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import accuracy, compactness, compile_time, conformance, efficiency, import_time, zoo
+from benchmarks import accuracy, calibration_time, compactness, compile_time, conformance, efficiency, import_time, zoo
 from benchmarks.measure import MATRIX, Case, Measured
 from benchmarks.metric import Metric
 from swkpu.errors import SwkpuError
@@ -28,6 +28,7 @@ examples:
   python -m benchmarks accuracy --models resnet18 --targets kpu-t64 --json accuracy.json
   python -m benchmarks zoo --help
   python -m benchmarks import_time --help
+  python -m benchmarks calibration_time --help
   python -m benchmarks conformance --level kpu
 
 The exit code is 1 where a goal is missed.
@@ -135,6 +136,8 @@ if __name__ == "__main__":
         sys.exit(zoo.main(sys.argv[2:]))
     if sys.argv[1:2] == ["import_time"]:
         sys.exit(import_time.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["calibration_time"]:
+        sys.exit(calibration_time.main(sys.argv[2:]))
     if sys.argv[1:2] == ["conformance"]:
         sys.exit(conformance.main(sys.argv[2:]))
     sys.exit(run_tool(arguments(), None, run))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from xdsl.context import Context
@@ -13,13 +14,15 @@ from xdsl.passes import ModulePass
 from swkpu.emit import emit
 from swkpu.errors import ModelError, TargetError
 from swkpu.executable import Executable
-from swkpu.passes.pipeline import default_pipeline
+from swkpu.passes.pipeline import Level, default_pipeline
 from swkpu.program.model import Program
 from swkpu.target import Machine, load_target
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
+
+    from swkpu.quant.calibration import Calibration
 
 FLOAT_PRECISIONS = ("bf16", "fp16", "fp32")
 """What a model is compiled at where the user names nothing: the first of these that the target has."""
@@ -39,15 +42,26 @@ def check_precision(machine: Machine, precision: str) -> None:
 
 
 def compile_module(
-    module: ModuleOp, machine: Machine, target: str, precision: str, observe: Observer | None = None, until: str = "kpu"
+    module: ModuleOp,
+    machine: Machine,
+    target: str,
+    precision: str,
+    observe: Observer | None = None,
+    until: Level = "kpu",
+    ranges: ModulePass | None = None,
 ) -> None:
     """Run the default pipeline on a module of nn ops, in place, up to level `until` ("nn", "df" or "kpu").
 
-    `target` is the name or path that `machine` was loaded from. Raises SwkpuError.
+    `target` is the name or path that `machine` was loaded from; `ranges` is a pass that gives values the ranges that
+    integers need. Raises SwkpuError.
     """
+    from swkpu.quant.source import check_ranges
+
     check_precision(machine, precision)
+    if ranges is None:
+        check_ranges(module, precision)
     ctx = Context()
-    for step in default_pipeline(target, machine.profile.name, precision, until):  # pyright: ignore[reportArgumentType]
+    for step in default_pipeline(target, machine.profile.name, precision, until, ranges):
         step.apply(ctx, module)
         if observe is not None:
             observe(step, module)
@@ -67,7 +81,8 @@ def compile(
     precision: str | None = None,
     profile: str | None = None,
     name: str | None = None,
-    calibration: object | None = None,
+    calibration: Calibration | Iterable[Any] | str | PathLike[str] | None = None,
+    observer: str = "mse",
     example_kwargs: Mapping[str, Any] | None = None,
 ) -> Executable:
     """Compile a model for a target.
@@ -76,24 +91,28 @@ def compile(
                     `package.module:callable`
     example_inputs  the inputs of one call; they fix the shapes. Not needed where the model brings its own
     target          a built-in target's name, or the path of a target file
-    precision       fp32, bf16 or fp16; the default is the first of bf16, fp16, fp32 that the target has
+    precision       fp32, bf16, fp16, int8 or int4; the default is the first of bf16, fp16, fp32 that the target has
     profile         one of the target's power profiles
     example_kwargs  the inputs of that call that are passed by name
-    calibration     data for int8 and int4, which this version does not compile: anything but None is an error
+    calibration     what int8 and int4 find the ranges of values with, seen once: an iterable of inputs (arrays or
+                    tensors, tuples of them, dicts by name; the first dim counts samples), a folder of images, a .npy or
+                    .npz file, for a model of the zoo "synthetic:100"; or a Calibration or its .json file
+    observer        how ranges are chosen: minmax, moving-average, percentile, entropy or mse
 
-    Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, MappingError or MemoryError.
+    Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, CalibrationError, MappingError or MemoryError.
     """
     from torch import nn
 
     from swkpu.frontend import capture, import_program
     from swkpu.frontend.resolve import resolve_model
+    from swkpu.quant.source import Source, ranges_pass
 
     start = time.perf_counter()
     machine = load_target(target, profile)
     precision = precision or default_precision(machine)
     check_precision(machine, precision)
-    if calibration is not None:
-        raise ModelError("calibration is for int8 and int4; this version compiles fp32, bf16 and fp16")
+    zoo_name = model if isinstance(model, str) else None
+    ranges = ranges_pass(None if calibration is None else Source(calibration, observer, zoo_name), precision)
     if isinstance(model, str):
         resolved = resolve_model(model)
         exported, default_name = resolved.exported(), resolved.name
@@ -105,7 +124,7 @@ def compile(
     else:
         exported, default_name = model, "model"
     module = import_program(exported, name or default_name)
-    compile_module(module, machine, target, precision)
+    compile_module(module, machine, target, precision, ranges=ranges)
     program = program_of(module, machine)
     return Executable(program, machine, time.perf_counter() - start)
 

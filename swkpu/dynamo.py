@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,7 +29,8 @@ def backend(
     options: Mapping[str, Any] | None = None,
     mode: str | None = None,
 ) -> Callable[..., Any]:
-    """Compile one graph of torch.compile. `options` are the keywords of `swkpu.compile`: target, precision, profile.
+    """Compile one graph of torch.compile. `options` are the keywords of `swkpu.compile`: target, precision, profile,
+    calibration.
 
     Raises ModelError for other options.
     """
@@ -40,6 +41,11 @@ def backend(
     for name in options or {}:
         if name not in accepted:
             raise ModelError(f"torch.compile's backend swkpu has no option '{name}'; it has {', '.join(accepted)}")
+    if isinstance((options or {}).get("calibration"), Iterator):
+        raise ModelError(
+            "torch.compile may compile a model more than once, and an iterator can be read once: "
+            "give calibration as a list, a path, or what swkpu.quant.calibration.calibrate returns"
+        )
     if mode is not None:
         raise ModelError(f"torch.compile's backend swkpu has no mode '{mode}'; use options, such as precision")
     if not _computes(graph):

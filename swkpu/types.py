@@ -58,11 +58,6 @@ def element_of(dtype: DType) -> Attribute:
     return _DTYPE_TO_IR[dtype]
 
 
-def rate_key(dtype: DType) -> str:
-    """The name of a storage type in `Machine` tables ("i8", "bf16", ...)."""
-    return dtype.name.lower()
-
-
 def numpy_dtype(dtype: DType) -> np.dtype[Any]:
     return np.dtype(_NUMPY[dtype])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from xdsl.dialects.builtin import FunctionType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
@@ -63,17 +65,19 @@ class _Conversion:
 
     def _quantize(self, op: nn.QuantizeOp) -> None:
         form, element = self.forms.get(op.input), quantized_type_of(op.result)
-        if not isinstance(form, Affine | Lookup) or element is None:
+        assert element is not None
+        value: SSAValue = op.result
+        if isinstance(form, Affine | Lookup):
+            value = Emitter(op).quantized(form, element)
+            if value.name_hint is None:
+                value.name_hint = op.result.name_hint
+            op.result.replace_all_uses_with(value)
+        if (reach := _reach(op.input)) < inf:
+            self.limits[value] = stored(value).bounded(reach / element.scale + 1)
+        if value is op.result:
             self._floats(op)
-            return
-        value = Emitter(op).quantized(form, element)
-        if value.name_hint is None:
-            value.name_hint = op.result.name_hint
-        if element.storage.width.data == 32 and isinstance(form, Affine) and form.is_clamped:
-            limit = max(abs(form.low), abs(form.high)) / element.scale + 1
-            self.limits[value] = stored(value).bounded(limit)
-        op.result.replace_all_uses_with(value)
-        Rewriter.erase_op(op)
+        else:
+            Rewriter.erase_op(op)
 
     def _integers(self, op: NNOp) -> None:
         result = self.rules[type(op)](Emitter(op), op, [self.forms.get(v) for v in op.operands])
@@ -98,6 +102,14 @@ class _Conversion:
                 self.reals[operand] = Emitter(op).real(form)
                 self.reals[operand].name_hint = operand.name_hint
             op.operands[index] = self.reals[operand]
+
+
+def _reach(value: SSAValue) -> float:
+    """The largest absolute value of a clamped float; infinite for others."""
+    if not isinstance(value.owner, nn.ClampOp):
+        return inf
+    bounds = (value.owner.min, value.owner.max)
+    return max(inf if bound is None else abs(bound.value.data) for bound in bounds)
 
 
 def _host_quantizes(function: FuncOp) -> None:

@@ -66,15 +66,12 @@ class Emitter:
 
     def centred(self, form: Affine) -> SSAValue:
         """value + offset as i32. The clamp is not applied."""
-        if quantized_type_of(form.value) is not None:
-            return self.rescaled(form.value, scalar(1.0))
-        if not form.offset.any():
-            return form.value
-        return self.emit(nn.AddOp(form.value, self.integers(form.offset)))
+        value = form.value if quantized_type_of(form.value) is None else self.rescaled(form.value, scalar(1.0))
+        return self.emit(nn.AddOp(value, self.integers(form.excess))) if form.excess.any() else value
 
     def settled(self, form: Affine) -> Affine:
         """The same float as a plain i32 tensor without offset or clamp."""
-        if quantized_type_of(form.value) is None and not form.offset.any() and not form.is_clamped:
+        if quantized_type_of(form.value) is None and form.is_bare:
             return form
         value = self.centred(form)
         for bound, operation in ((form.low, nn.MaximumOp), (form.high, nn.MinimumOp)):
@@ -87,14 +84,14 @@ class Emitter:
         """The float as i32 in steps of `scale`, rounded once."""
         if (form.scale == scale).all() and quantized_type_of(form.value) is None:
             return self.settled(form)
-        if quantized_type_of(form.value) is None or form.is_clamped:
+        if not form.is_bare:
             form = self.settled(form)
         value = self.rescaled(form.value, form.scale / scale)
         return Affine(value, scale, scalar(0), np.ceil(form.limit * form.scale / scale) + 1)
 
     def uniform(self, form: Affine) -> Affine:
         """One scale for all elements; the stored tensor itself where it has one."""
-        if form.is_stored or (form.is_uniform and not form.is_clamped):
+        if form.is_uniform and not form.is_clamped:
             return form
         if form.is_uniform:
             return self.settled(form)
@@ -121,9 +118,9 @@ class Emitter:
 
     def quantized(self, form: Affine | Lookup, element: QuantizedType) -> SSAValue:
         """The stored values nearest to the float, by one rounding."""
-        if isinstance(form, Affine) and form.is_stored and quantized_type_of(form.value) == element:
+        if isinstance(form, Affine) and form.is_bare and quantized_type_of(form.value) == element:
             return form.value
-        table = lookup(form) if isinstance(form, Lookup) or form.is_clamped else None
+        table = lookup(form) if isinstance(form, Lookup) or not form.is_bare else None
         if table is not None:
             steps = np.rint(table.reals / element.scale) + element.zero_point
             entries = np.clip(steps, *element.limits).astype(np.int8)
@@ -134,7 +131,7 @@ class Emitter:
             form = replace(form, low=-np.inf)  # the storage type clamps there
         if element.zero_point + np.rint(form.high / element.scale) >= high:
             form = replace(form, high=np.inf)
-        if quantized_type_of(form.value) is None or form.is_clamped:
+        if not form.is_bare:
             form = self.settled(form)
         return self.rescaled(form.value, form.scale / element.scale, element)
 

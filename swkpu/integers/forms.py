@@ -44,15 +44,19 @@ class Affine:
     @property
     def is_stored(self) -> bool:
         """Whether the value is a quantized i8 tensor as it is."""
-        return self.is_quantized and not self.is_clamped
+        element = quantized_type_of(self.value)
+        return element is not None and element.storage.width.data == 8 and self.is_bare
 
     @property
-    def is_quantized(self) -> bool:
-        """Whether the value is a quantized i8 tensor."""
+    def is_bare(self) -> bool:
+        """Whether the value's own zero point is all there is to add, and nothing clamps: a rescale reads it as it is."""
+        return not (self.excess.any() or self.is_clamped)
+
+    @property
+    def excess(self) -> Array:
+        """What is to be added to a value besides its zero point."""
         element = quantized_type_of(self.value)
-        if element is None or element.storage.width.data != 8:
-            return False
-        return self.offset.size == 1 and self.offset.item() == -element.zero_point
+        return self.offset if element is None else self.offset + element.zero_point
 
     @property
     def is_uniform(self) -> bool:
@@ -111,6 +115,7 @@ def lookup(form: Affine | Lookup) -> Lookup | None:
     """A form as a table; None where the value is not one quantized i8 tensor with one scale."""
     if isinstance(form, Lookup):
         return form
-    if not (form.is_quantized and form.is_uniform):
+    element = quantized_type_of(form.value)
+    if element is None or element.storage.width.data != 8 or not form.is_uniform:
         return None
     return Lookup(form.value, np.clip(form.scale.item() * (ENTRIES + form.offset.item()), form.low, form.high))

@@ -56,6 +56,7 @@ PASSES: dict[str, PassFactory] = {
     for name in (
         "nn-fold-constants",
         "nn-fold-batch-norm",
+        "nn-annotate-ranges",
         "nn-quantize",
         "nn-narrow-integers",
         "convert-nn-to-df",
@@ -141,13 +142,24 @@ def _make(name: str, **options: Any) -> ModulePass:
     return cls(**{k: v for k, v in options.items() if v is not None})
 
 
+def folding_pipeline() -> list[ModulePass]:
+    """What comes before quantization: calibration observes the module that this makes."""
+    return [_make("nn-fold-constants"), _make("nn-fold-batch-norm")]
+
+
 def default_pipeline(
-    target: str, profile: str | None = None, precision: str | None = "bf16", until: Level = "kpu"
+    target: str,
+    profile: str | None = None,
+    precision: str | None = "bf16",
+    until: Level = "kpu",
+    ranges: ModulePass | None = None,
 ) -> list[ModulePass]:
     """From nn to a scheduled and verified kpu.program, or to the end of an earlier level. Without a precision the nn
-    level keeps the types it has."""
+    level keeps the types it has. `ranges` is a pass that gives values the ranges that integers need."""
     machine = {"target": target, "profile": profile}
-    passes = [_make("nn-fold-constants"), _make("nn-fold-batch-norm")]
+    passes = folding_pipeline()
+    if ranges is not None:
+        passes.append(ranges)
     if precision is not None:
         passes.append(_make("nn-quantize", precision=precision))
     passes += [_make("nn-fold-constants"), _make("nn-narrow-integers")]
@@ -191,7 +203,10 @@ def _first_pass(module: ModuleOp) -> str | None:
 
 @dataclass(frozen=True)
 class SwkpuDefaultPass(PassSequence):
-    """The default pipeline: from nn to a scheduled and verified kpu program (or `until` the end of nn or df)."""
+    """The default pipeline: from nn to a scheduled and verified kpu program (or `until` the end of nn or df).
+
+    `calibration` is the file with the ranges of values, for int8 and int4.
+    """
 
     name = "swkpu-default"
 
@@ -199,11 +214,13 @@ class SwkpuDefaultPass(PassSequence):
     profile: str | None = None
     precision: str = "bf16"
     until: str = "kpu"
+    calibration: str | None = None
 
     def passes(self) -> list[ModulePass]:
         if self.until not in get_args(Level):
             raise PipelineError(f"until={self.until}: expected one of {', '.join(get_args(Level))}")
-        return default_pipeline(self.target, self.profile, self.precision, cast(Level, self.until))
+        ranges = None if self.calibration is None else _make("nn-annotate-ranges", file=self.calibration)
+        return default_pipeline(self.target, self.profile, self.precision, cast(Level, self.until), ranges)
 
 
 # ---- pipelines as text ---------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class _Analysis:
         return {v: self._point(v) for v in values if self._is_point(v)}
 
     def _need(self, value: SSAValue, need: Need, terms: int = 1) -> None:
-        if _is_activation(value):
+        if need and _is_activation(value):
             self.needs[value] = self.needs.get(value, Need.NOTHING) | need
             self.terms[value] = max(self.terms.get(value, 1), terms)
 
@@ -92,7 +92,7 @@ class _Analysis:
         elif isinstance(op, nn.SoftmaxBaseOp | ReturnOp | nn.QuantizeOp | nn.DequantizeOp | nn.DequantizeWeightOp):
             pass
         elif is_selection(op):
-            result = self.needs.get(op.results[0], Need.NOTHING) or Need.BYTES
+            result = self.needs.get(op.results[0], Need.NOTHING)
             for operand in op.operands:
                 self._need(operand, result, self.terms.get(op.results[0], 1))
         elif is_elementwise(op):

@@ -14,8 +14,8 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from swkpu.errors import CalibrationError, CalibrationWarning
-from swkpu.quant.names import entry_of, value_names
 from swkpu.passes.quantization_points import Point, quantization_points
+from swkpu.quant.names import entry_of, value_names
 from swkpu.quant.observers import DEFAULT_OBSERVER, MakeObserver, MinMax, Observer, observer_factory
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ class Histogram:
     """Counts of values in bins `[i * width, (i + 1) * width)` from the lowest value (or 0) to the highest (or 0).
 
     The width is a power of two and bins begin at multiples of it, so that widening merges neighbours exactly: the
-    counts depend on the values and not on their order or how they were divided into batches.
+    counts depend on the values and not on their order or how they were divided into batches. (Only a value that is
+    2^126 times smaller than the width may be counted on the other side of 0.)
     """
 
     def __init__(self) -> None:

@@ -13,8 +13,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SMALLEST_SCALE = 2.0**-126
 """The least normal f32: a narrower range gets this scale, so that neither a scale nor its reciprocal is subnormal."""
-LARGEST_SCALE = float(np.finfo(np.float32).max) / 128
-"""What f32 can still multiply by any stored i8."""
+LARGEST_SCALE = 2 * float(np.finfo(np.float32).max) / 127
+"""More than any range of f32 values asks for."""
 
 
 def stored_limits(bits: int, symmetric: bool = False) -> tuple[int, int]:
@@ -38,8 +38,7 @@ def scale_and_zero_point(low: float, high: float, bits: int = 8, symmetric: bool
     scale = float(scales)
     if scale > LARGEST_SCALE:
         raise CalibrationError(
-            f"scale overflow: values from {low:g} to {high:g} need a scale of {scale:g}, beyond f32; "
-            f"expected at most {LARGEST_SCALE:.3g}"
+            f"scale overflow: values from {low:g} to {high:g} need a scale of {scale:g}, more than values in f32 ask for"
         )
     return scale, int(zero_points)
 

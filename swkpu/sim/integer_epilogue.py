@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import product
+
 import numpy as np
 import torch
 
 from swkpu.program.dtypes import DType
 from swkpu.program.micro_ops import SHIFTS
 from swkpu.types import numpy_dtype, torch_dtype
+
+DOUBLE_EXACT_SHIFT = 44
+"""Up to this shift a double tells every product that rounds to 8 bits from the next half; see `_in_double`."""
+PART_ELEMENTS = 1 << 18
+"""So many values are rescaled at a time, which the cache holds from one step to the next."""
 
 
 def rescale(
@@ -21,24 +30,70 @@ def rescale(
     """`(value - input_zero_point) * multiplier / 2**shift`, rounded half up, plus `output_zero_point`, saturated to
     `dtype`. All broadcast.
 
-    With p the product this is `(p + 2**(shift - 1)) >> shift`, TOSA's `apply_scale_32`. It is computed as
-    `((p >> (shift - 1)) + 1) >> 1`, which is the same number and cannot overflow: |p| is below 2**63 for a value and a
-    zero point of 32 bits. A shift outside 2 to 62 acts as the nearer of them.
+    This is `(p + 2**(shift - 1)) >> shift` of the product p, TOSA's `apply_scale_32`, except that nothing overflows on
+    the way. A shift outside 2 to 62 acts as the nearer of them.
     """
-    shape = torch.broadcast_shapes(value.shape, multiplier.shape, shift.shape)
-    # One block of 64 bits that everything works on in place: new ones are what takes time.
-    scaled = value.expand(shape).to(torch.int64, memory_format=torch.contiguous_format)
-    if input_zero_point:
-        scaled -= input_zero_point
-    scaled *= multiplier
-    # The zero point is an integer, so it may as well be added, twice, before the last shift.
-    scaled >>= shift.clamp(*SHIFTS).to(torch.int64) - 1
-    scaled += 1 + 2 * output_zero_point
-    scaled >>= 1
+    shift = shift.clamp(*SHIFTS).to(torch.int64)
+    if value.dtype is torch.int8 or (dtype is torch.int8 and int(shift.max()) <= DOUBLE_EXACT_SHIFT):
+        scaled = partial(_in_double, zero_in=input_zero_point, zero_out=output_zero_point)
+        # 2**-shift is put together from its exponent.
+        scales = (multiplier * (1023 - shift << 52).view(torch.float64),)
+    else:
+        scaled = partial(_in_64_bits, zero_in=input_zero_point, zero_out=output_zero_point)
+        scales = (multiplier.to(torch.int64), shift - 1)
+    operands = torch.broadcast_tensors(value, *scales)
+    out = torch.empty(operands[0].shape, dtype=dtype)
     limits = torch.iinfo(dtype)
-    return scaled.clamp_(limits.min, limits.max).to(dtype)
+    for part in _parts(out.shape):
+        out[part] = scaled(*(t[part] for t in operands)).clamp_(limits.min, limits.max)
+    return out
 
 
+def _parts(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Boxes of at most `PART_ELEMENTS` that make up the shape, each as large in the last dims as can be."""
+    inner, dim = 1, len(shape)
+    while dim > 1 and inner * shape[dim - 1] <= PART_ELEMENTS:
+        dim -= 1
+        inner *= shape[dim]
+    step = max(PART_ELEMENTS // max(inner, 1), 1)
+    for outer in product(*(range(n) for n in shape[: dim - 1])):
+        before = tuple(slice(i, i + 1) for i in outer)
+        for start in range(0, shape[dim - 1], step):
+            yield (*before, slice(start, start + step))
+
+
+def _in_64_bits(
+    value: torch.Tensor, multiplier: torch.Tensor, shift: torch.Tensor, *, zero_in: int, zero_out: int
+) -> torch.Tensor:
+    """`((p >> shift) + 1) >> 1`, which is `(p + 2**shift) >> (shift + 1)` and does not overflow: |p| is below 2**63 for
+    a value and a zero point of 32 bits. The zero point is an integer, so it may as well be added, twice, before the
+    last shift.
+    """
+    scaled = value.to(torch.int64, memory_format=torch.contiguous_format)
+    if zero_in:
+        scaled -= zero_in
+    scaled *= multiplier
+    scaled >>= shift
+    scaled += 1 + 2 * zero_out
+    scaled >>= 1
+    return scaled
+
+
+def _in_double(value: torch.Tensor, scale: torch.Tensor, *, zero_in: int, zero_out: int) -> torch.Tensor:
+    """`floor(v * scale + 1/2)`, in half the time. It is exact for 8-bit values, whose products have 40 bits, and for
+    8-bit results up to a shift of 44. There the exact sum t is a multiple of 2**-44. Rounding to double twice changes
+    it by less, where it is below 256, so a t below an integer stays below; and one that is not below stays so, because
+    rounding keeps order. Larger ones saturate either way.
+    """
+    scaled = value.to(torch.float64, memory_format=torch.contiguous_format)
+    if zero_in:
+        scaled -= zero_in
+    scaled *= scale
+    scaled += zero_out + 0.5
+    return scaled.floor_()
+
+
+@lru_cache(maxsize=64)
 def table_of(content: bytes, dtype: DType) -> torch.Tensor:
     """A fabric program's table, in the order that `look_up` reads it."""
     little_endian = np.frombuffer(content, numpy_dtype(dtype).newbyteorder("<"))

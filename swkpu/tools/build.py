@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swkpu.errors import ModelError
+from swkpu.quant.observers import DEFAULT_OBSERVER, OBSERVERS
 
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
+    from xdsl.passes import ModulePass
 
     from swkpu.executable import Executable
     from swkpu.frontend.resolve import ResolvedModel
     from swkpu.passes.pipeline import Level
+    from swkpu.quant.source import Source
     from swkpu.target import Machine
 
 PRECISIONS = ("int8", "int4", "fp16", "bf16", "fp32", "mixed")
-QUANTIZED = ("int8", "int4", "mixed")
-STEPS = 17
-"""How far a progress bar goes: finding, capturing and importing a model, 13 passes, and writing the program."""
+STEPS = 18
+"""How far a progress bar goes: finding, capturing and importing a model, 14 passes, and writing the program."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Options:
     precision: str | None = None
     batch: int | None = None
     input_shape: tuple[int, ...] | None = None
+    calibration: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Imported:
     module: ModuleOp
     machine: Machine
     precision: str
+    ranges: ModulePass | None
     import_seconds: float
 
 
@@ -57,17 +61,35 @@ class Built:
     compile_seconds: float
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """What to compile, and for which shape."""
     add = parser.add_argument
     add("model", metavar="MODEL", help="a zoo model, a .pt2 file, or package.module:callable returning an nn.Module")
+    add("--batch", type=int, metavar="N", help="batch size")
+    add("--input-shape", type=_shape, metavar="N,C,H,W", help="shape of the model's input")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add = parser.add_argument
     add("--target", default="kpu-t64", metavar="NAME", help="a target's name or .toml file (default: kpu-t64)")
     add("--profile", metavar="NAME", help="one of the target's power profiles, such as 6W")
     add("--precision", choices=PRECISIONS, metavar="NAME",
         help=f"{', '.join(PRECISIONS)} (default: the first of bf16, fp16, fp32 that the target has)")  # fmt: skip
-    add("--batch", type=int, metavar="N", help="batch size")
-    add("--input-shape", type=_shape, metavar="N,C,H,W", help="shape of the model's input")
-    add("--calibration", metavar="DIR|FILE", help="images or .npz to calibrate int8 and int4 with")
+    add("--calibration", metavar="DATA",
+        help="what int8 and int4 are calibrated with: a folder of images, a .npy or .npz file of samples, a .json file "
+        "of `swkpu calibrate`, or synthetic[:N] for a zoo model")  # fmt: skip
+    add_observer(parser)
     add("--max-error", type=float, metavar="X", help="error that mixed precision keeps within")
+
+
+def add_observer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--observer",
+        default=DEFAULT_OBSERVER,
+        metavar="NAME",
+        help=f"how ranges are chosen: {', '.join(OBSERVERS)} (default: {DEFAULT_OBSERVER})",
+    )
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -79,31 +101,24 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def options_of(args: argparse.Namespace) -> Options:
     """Raises ModelError for options that this version has nothing to do with."""
-    if args.precision in QUANTIZED:
-        raise ModelError(
-            f"--precision {args.precision} is not supported yet: this version compiles fp32, bf16 and fp16"
-        )
-    for name, value in (("--calibration", args.calibration), ("--max-error", args.max_error)):
-        if value is not None:
-            raise ModelError(
-                f"{name} is for int8, int4 and mixed, which are not supported yet: "
-                "this version compiles fp32, bf16 and fp16"
-            )
-    return Options(args.model, args.target, args.profile, args.precision, args.batch, args.input_shape)
+    from swkpu.quant.source import Source
+
+    if args.precision == "mixed" or args.max_error is not None:
+        raise ModelError("--precision mixed, which --max-error is for, is not supported yet")
+    source = None if args.calibration is None else Source(args.calibration, args.observer, args.model)
+    return Options(args.model, args.target, args.profile, args.precision, args.batch, args.input_shape, source)
 
 
 def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     """Raises SwkpuError, for a wrong target or precision before the model is looked at."""
     from swkpu.compiler import check_precision, default_precision
+    from swkpu.quant.source import ranges_pass
     from swkpu.target import load_target
 
     machine = load_target(options.target, options.profile)
     precision = options.precision or default_precision(machine)
     check_precision(machine, precision)
-    if precision in QUANTIZED:
-        raise ModelError(
-            f"target {machine.name} has only {', '.join(machine.precisions)}; this version compiles floats"
-        )
+    ranges = ranges_pass(options.calibration, precision)
     step(f"finding {options.model}")
     start = time.perf_counter()
     from swkpu.frontend.importer import import_program
@@ -114,7 +129,7 @@ def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     exported = resolved.exported()
     step("importing")
     module = import_program(exported, resolved.name)
-    return Imported(resolved, module, machine, precision, time.perf_counter() - start)
+    return Imported(resolved, module, machine, precision, ranges, time.perf_counter() - start)
 
 
 def lower(imported: Imported, target: str, step: Callable[[str], None], until: Level = "kpu") -> float:
@@ -123,12 +138,15 @@ def lower(imported: Imported, target: str, step: Callable[[str], None], until: L
     from swkpu.passes.pipeline import default_pipeline
 
     start = time.perf_counter()
-    names = [p.name for p in default_pipeline(target, imported.machine.profile.name, imported.precision, until)]
+    profile, ranges = imported.machine.profile.name, imported.ranges
+    names = [p.name for p in default_pipeline(target, profile, imported.precision, until, ranges)]
     upcoming = iter([*names, "writing the program"])
     step(next(upcoming))
-    compile_module(
-        imported.module, imported.machine, target, imported.precision, lambda *_: step(next(upcoming, "")), until
-    )
+
+    def announce(*_: object) -> None:
+        step(next(upcoming, ""))
+
+    compile_module(imported.module, imported.machine, target, imported.precision, announce, until, ranges)
     return time.perf_counter() - start
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from swkpu.tools import commands_calibrate as calibrating
 from swkpu.tools import commands_compile as compiling
 from swkpu.tools import commands_list as listing
 from swkpu.tools import commands_run as running
@@ -52,6 +53,12 @@ COMMANDS = {
         "compile a model to a program", compiling.COMPILE_EXAMPLE, compiling.add_compile, compiling.compile_command
     ),
     "run": Command("run a program: outputs, cycles, energy", running.EXAMPLE, running.add_run, running.run_command),
+    "calibrate": Command(
+        "find the ranges of a model's values, for int8 and int4",
+        calibrating.EXAMPLE,
+        calibrating.add_calibrate,
+        calibrating.calibrate_command,
+    ),
     "estimate": Command(
         "compile a model and report cycles, energy and memory, without running values",
         compiling.ESTIMATE_EXAMPLE,

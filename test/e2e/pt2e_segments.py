@@ -103,7 +103,9 @@ def _cut(quantize: QuantizeOp, numbers: dict[SSAValue, int]) -> Segment | None:
     block.add_op(ReturnOp(result))
     function = FuncOp("main", ([a.type for a in block.args], [result.type]), Region(block))
     computing = (op.name for op in stretch if op.operands and not isinstance(op, DequantizeOp))
-    return Segment(tuple(computing), ModuleOp([function], sym_name=StringAttr("segment")), tuple(map(numbers.get, inputs)))
+    return Segment(
+        tuple(computing), ModuleOp([function], sym_name=StringAttr("segment")), tuple(numbers[v] for v in inputs)
+    )
 
 
 def differences(ep: ExportedProgram, inputs: Sequence[torch.Tensor]) -> list[Difference]:

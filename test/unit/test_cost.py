@@ -154,6 +154,48 @@ def test_vector_micro_ops_behind_a_contraction() -> None:
     assert cost.vector_micro_ops(replace(bias, micro_ops=on_lanes)) == 3
 
 
+def quantized(*ops: tuple[MicroOpcode, DType, tuple[int, ...]]) -> FabricProgram:
+    """An int8 contraction. Registers: 0 accumulator, 1 bias, 2 multiplier, 3 shift, 4 residual; micro-ops from 5."""
+    micro_ops = tuple(MicroOp(opcode, dtype, args) for opcode, dtype, args in ops)
+    accesses = (access(0, 2), access(1, 2), *(access(1),) * 3, access(0, 1), access(0, 1))
+    return replace(matmul(micro_ops=micro_ops), accesses=accesses, acc_dtype=DType.I32)
+
+
+def test_a_quantized_residual_block_is_free_of_vector_work() -> None:
+    rescale, table, add = MicroOpcode.RESCALE, MicroOpcode.TABLE, MicroOpcode.ADDI
+    constant, clamp = MicroOpcode.CONSTANT, MicroOpcode.MAXSI
+    i8, i32 = DType.I8, DType.I32
+    block = (
+        (add, i32, (0, 1)), (rescale, i32, (5, 2, 3)), (constant, i32, ()), (constant, i32, ()),
+        (rescale, i32, (4, 7, 8)), (add, i32, (6, 9)), (rescale, i8, (10, 7, 8)), (constant, i8, ()),
+        (clamp, i8, (11, 12)), (table, i8, (13,)),
+    )  # fmt: skip
+    assert cost.vector_micro_ops(quantized(*block)) == 0
+    # What comes on top: a fourth rescale, a second table.
+    assert cost.vector_micro_ops(quantized(*block, (rescale, i8, (14, 7, 8)))) == 1
+    assert cost.vector_micro_ops(quantized(*block, (table, i8, (14,)), (table, i8, (15,)))) == 2
+
+
+def test_what_the_drain_unit_does_not_do_to_integers() -> None:
+    i8, i32 = DType.I8, DType.I32
+    # A multiplication; a clamp against no constant; a scale that is computed; a float.
+    assert cost.vector_micro_ops(quantized((MicroOpcode.MULI, i32, (0, 2)))) == 1
+    assert cost.vector_micro_ops(quantized((MicroOpcode.MAXSI, i32, (0, 1)))) == 1
+    assert cost.vector_micro_ops(quantized((MicroOpcode.RESCALE, i8, (0, 0, 3)))) == 1
+    assert cost.vector_micro_ops(quantized((MicroOpcode.SITOFP, F32, (0,)))) == 1
+    # The residual, converted or rescaled, is an operand still; the accumulator is not.
+    assert cost.vector_micro_ops(quantized((MicroOpcode.EXTSI, i32, (4,)), (MicroOpcode.ADDI, i32, (0, 5)))) == 0
+    assert cost.vector_micro_ops(quantized((MicroOpcode.RESCALE, i32, (0, 2, 3)), (MicroOpcode.ADDI, i32, (0, 5)))) == 1
+
+
+def test_rescales_and_tables_on_the_lanes_count_one_each() -> None:
+    ops = (
+        MicroOp(MicroOpcode.RESCALE, DType.I8, (0, 0, 0), integers=(0, 0)),
+        MicroOp(MicroOpcode.TABLE, DType.I8, (1,), integers=(0,)),
+    )
+    assert cost.vector_micro_ops(replace(matmul(), combiner=Combiner.NONE, inputs=0, micro_ops=ops)) == 2
+
+
 def test_vector_micro_ops_without_a_contraction() -> None:
     ops = (op(MicroOpcode.CONSTANT), op(MicroOpcode.ADDF, 0, 1), op(MicroOpcode.EXTF, 2))
     assert cost.vector_micro_ops(replace(matmul(), combiner=Combiner.NONE, inputs=0, micro_ops=ops)) == 2

@@ -134,6 +134,9 @@ def test_vector_work_costs_what_it_computes_in() -> None:
         return dynamic_energy(machine, Counts(vector_ops=100), None, is_float).compute
 
     assert lane_pj(MicroOp(MicroOpcode.ADDI, DType.I32, (0, 0))) == pytest.approx(100 * machine.energy.vector_int_pj)
+    rescale = MicroOp(MicroOpcode.RESCALE, DType.I8, (0, 0, 0), integers=(0, 0))
+    table = MicroOp(MicroOpcode.TABLE, DType.I8, (1,), integers=(0,))
+    assert lane_pj(rescale, table) == pytest.approx(100 * machine.energy.vector_int_pj)
     assert lane_pj(MicroOp(MicroOpcode.SITOFP, DType.F32, (0,))) == pytest.approx(100 * machine.energy.vector_float_pj)
     assert lane_pj(MicroOp(MicroOpcode.CMPF_OLT, DType.I1, (0, 0))) == pytest.approx(
         100 * machine.energy.vector_float_pj

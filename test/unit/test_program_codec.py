@@ -39,20 +39,8 @@ from swkpu.target import load_target
 
 STREAMS = tuple[Stream, ...]
 TYPES: list[Any] = [
-    Coord,
-    Block,
-    TensorMap,
-    Exec,
-    Command,
-    FabricProgram,
-    MicroOp,
-    Segment,
-    Symbol,
-    STREAMS,
-    int,
-    str,
-    bytes,
-]
+    Coord, Block, TensorMap, Exec, Command, FabricProgram, MicroOp, Segment, Symbol, STREAMS, int, str, bytes,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("annotation", TYPES, ids=str)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import IntegerAttr
@@ -51,6 +51,7 @@ MULTIPLIERS = st.integers(0, LARGEST) | st.sampled_from([0, 1, 1 << 30, (1 << 30
 TYPES = st.sampled_from([DType.I8, DType.I32])
 
 
+@settings(deadline=None)
 @given(st.data(), MULTIPLIERS, st.integers(2, 62), TYPES, TYPES)
 def test_the_formula(data: st.DataObject, multiplier: int, shift: int, of: DType, to: DType) -> None:
     x, zero_in, zero_out = (data.draw(values(d)) for d in (of, of, to))
@@ -86,6 +87,7 @@ def test_scale_and_shift_by_channel() -> None:
     assert result.shape == (1, 1, 3, 2) and result[0, 0, 2].tolist() == [47, 127]
 
 
+@settings(deadline=None)
 @given(st.integers(LEAST, LARGEST), st.integers(LEAST, LARGEST), st.integers(LEAST, LARGEST))
 def test_scales_out_of_range_have_a_meaning(x: int, multiplier: int, shift: int) -> None:
     """A shift acts as the nearest good one; a negative multiplier multiplies."""
@@ -106,7 +108,7 @@ def test_the_df_op_becomes_the_micro_op() -> None:
     assert (form.result, form.tables) == (3, ())
 
 
-# ---- what a file may say ----------------------------------------------------------------------------------------------
+# ---- what a file may say --------------------------------------------------------------------------------------------
 
 
 def program(*ops: MicroOp) -> FabricProgram:
@@ -138,9 +140,7 @@ def checked(fabric: FabricProgram) -> None:
 def test_what_the_loader_refuses() -> None:
     checked(GOOD)
     rescale, constant = GOOD.micro_ops[2], GOOD.micro_ops[0]
-    refused(
-        2, replace(rescale, integers=(0,)), r"micro-op 2 \(rescale\): 1 integers, expected input zero point, output"
-    )
+    refused(2, replace(rescale, integers=(0,)), r"micro-op 2 \(rescale\): 1 integers, expected input zero")
     refused(2, replace(rescale, integers=(0, 128)), "zero point 128 is no i8")
     refused(2, replace(rescale, integers=(LEAST - 1, 0)), f"zero point {LEAST - 1} is no i32")
     refused(2, replace(rescale, integers=(1 << 62, 0)), "is no i32")

@@ -81,7 +81,7 @@ def test_a_table_that_is_missing_or_another() -> None:
         look_ups((entries(DType.I8), DType.I32)).block.first_op.verify()  # pyright: ignore[reportOptionalMemberAccess]
 
 
-# ---- what a file may say ----------------------------------------------------------------------------------------------
+# ---- what a file may say --------------------------------------------------------------------------------------------
 
 ACCESS = Access(())
 GOOD = FabricProgram(
