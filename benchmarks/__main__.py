@@ -7,9 +7,10 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
-from benchmarks import accuracy, calibration_time, compactness, compile_time, conformance, efficiency, import_time, zoo
+from benchmarks import accuracy, compactness, compile_time, efficiency
 from benchmarks.measure import MATRIX, Case, Measured
 from benchmarks.metric import Metric
 from swkpu.errors import SwkpuError
@@ -22,6 +23,16 @@ BENCHMARKS: dict[str, tuple[Metric, ...]] = {
     "compactness": compactness.METRICS,
     "compile_time": compile_time.METRICS,
 }
+COMMANDS = {
+    "zoo": "benchmarks.zoo",
+    "import_time": "benchmarks.import_time",
+    "calibration_time": "benchmarks.calibration_time",
+    "conformance": "benchmarks.conformance",
+    "digits": "benchmarks.quantization.digits",
+    "sqnr": "benchmarks.quantization.sqnr",
+    "accuracy_table": "benchmarks.quantization.accuracy_table",
+}
+"""Benchmarks with arguments of their own: modules that have a `main`."""
 EXAMPLE = """\
 examples:
   python -m benchmarks
@@ -30,6 +41,9 @@ examples:
   python -m benchmarks import_time --help
   python -m benchmarks calibration_time --help
   python -m benchmarks conformance --level kpu
+  python -m benchmarks digits --help
+  python -m benchmarks sqnr --help
+  python -m benchmarks accuracy_table --help
 
 The exit code is 1 where a goal is missed.
 """
@@ -132,12 +146,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["zoo"]:
-        sys.exit(zoo.main(sys.argv[2:]))
-    if sys.argv[1:2] == ["import_time"]:
-        sys.exit(import_time.main(sys.argv[2:]))
-    if sys.argv[1:2] == ["calibration_time"]:
-        sys.exit(calibration_time.main(sys.argv[2:]))
-    if sys.argv[1:2] == ["conformance"]:
-        sys.exit(conformance.main(sys.argv[2:]))
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        sys.exit(import_module(COMMANDS[sys.argv[1]]).main(sys.argv[2:]))
     sys.exit(run_tool(arguments(), None, run))

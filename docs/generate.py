@@ -869,6 +869,69 @@ def cli_errors() -> str:
     )
 
 
+# ---- quantization --------------------------------------------------------------------------------------------------
+
+
+@part("docs/quantization.md", "observers")
+def observers() -> str:
+    from swkpu.quant.observers import OBSERVERS, PARAMETERS
+
+    def row(name: str) -> tuple[str, ...]:
+        make = OBSERVERS[name]
+        default = next(iter(inspect.signature(make).parameters.values())).default if name in PARAMETERS else None
+        paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(make) or "").split("\n\n")]
+        number = "–" if default is None else f"{next(iter(inspect.signature(make).parameters))}, {default:g}"
+        return f"`{name}`", " ".join(paragraphs), number
+
+    return table(("name", "range", "number, default"), map(row, OBSERVERS))
+
+
+@part("docs/quantization.md", "calibrate", slow=True)
+def calibrate() -> str:
+    return session(
+        "swkpu calibrate resnet18 --data synthetic:100 -o resnet18.json",
+        "head -n 12 resnet18.json",
+        "swkpu calibrate resnet18 --data synthetic:5 --observer min-max -o few.json",
+    )
+
+
+CALIBRATED = """\
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %relu = nn.relu %x : tensor<4xf32>
+  func.return %relu : tensor<4xf32>
+}
+"""
+
+
+def write_calibrated() -> None:
+    from swkpu.quant.calibration import Calibration, ValueRange
+
+    values = {"x": ValueRange("input", -4.1, 3.9, -3.5, 3.5), "relu": ValueRange("relu", 0.0, 3.9, 0.0, 3.25)}
+    (workspace() / "relu.mlir").write_text(CALIBRATED)
+    Calibration("net", "mse", 100, values).save(str(workspace() / "relu.json"))
+    text = (workspace() / "relu.json").read_text()
+    (workspace() / "wrong.json").write_text(text.replace('"low": -3.5', '"low": "-3.5"'))
+    (workspace() / "other.json").write_text(text.replace('"relu": {', '"rleu": {'))
+
+
+@part("docs/quantization.md", "annotate")
+def annotate() -> str:
+    write_calibrated()
+    return quick_session("swkpu-opt relu.mlir -p nn-annotate-ranges{file=relu.json}")
+
+
+@part("docs/quantization.md", "calibration-errors")
+def calibration_errors() -> str:
+    write_calibrated()
+    return quick_session(
+        "swkpu-opt relu.mlir -p nn-annotate-ranges{file=wrong.json}",
+        "swkpu-opt relu.mlir -p nn-annotate-ranges{file=other.json}",
+        "swkpu calibrate resnet18 --data photos",
+        "swkpu calibrate resnet18 --data synthetic --observer minmax",
+        fails=True,
+    )
+
+
 @part("docs/numerics.md", "check", slow=True)
 def numerics_check() -> str:
     """SQNR of whole networks against eager fp32, per precision."""

@@ -97,7 +97,7 @@ def compile(
     calibration     what int8 and int4 find the ranges of values with, seen once: an iterable of inputs (arrays or
                     tensors, tuples of them, dicts by name; the first dim counts samples), a folder of images, a .npy or
                     .npz file, for a model of the zoo "synthetic:100"; or a Calibration or its .json file
-    observer        how ranges are chosen: minmax, moving-average, percentile, entropy or mse
+    observer        how ranges are chosen: min-max, moving-average, percentile, entropy or mse
 
     Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, CalibrationError, MappingError or MemoryError.
     """

@@ -13,7 +13,7 @@ from swkpu.dialects import nn
 from swkpu.dialects.nn import NNOp, quantized_type_of
 from swkpu.integers.emitter import Emitter
 from swkpu.integers.forms import Affine, Form, Lookup, Weight, stored
-from swkpu.integers.table import load_rules
+from swkpu.integers.table import ALWAYS, load_rules
 from swkpu.interp.constants import constant_array
 
 
@@ -51,7 +51,7 @@ class _Conversion:
                 self._weight(op)
             case nn.QuantizeOp():
                 self._quantize(op)
-            case NNOp() if type(op) in self.rules and any(v in self.forms for v in op.operands):
+            case NNOp() if type(op) in self.rules and (type(op) in ALWAYS or any(v in self.forms for v in op.operands)):
                 self._integers(op)
             case NNOp() | ReturnOp():
                 self._floats(op)

@@ -49,7 +49,7 @@ class Affine:
 
     @property
     def is_bare(self) -> bool:
-        """Whether the value's own zero point is all there is to add, and nothing clamps: a rescale reads it as it is."""
+        """Whether its own zero point is all there is to add to the value, and nothing clamps: as a rescale reads it."""
         return not (self.excess.any() or self.is_clamped)
 
     @property

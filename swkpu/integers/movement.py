@@ -31,11 +31,6 @@ def move(e: Emitter, op: Operation, forms: list[Form | None]) -> Result:
     return replace(form, value=value)
 
 
-@integer_rule(nn.ResizeOp)
-def resize(e: Emitter, op: nn.ResizeOp, forms: list[Form | None]) -> Result:
-    return move(e, op, forms) if op.mode.data.startswith("nearest") else None
-
-
 @integer_rule(nn.PadOp)
 def pad(e: Emitter, op: nn.PadOp, forms: list[Form | None]) -> Result:
     form = e.affine(forms[0])

@@ -41,13 +41,11 @@ class Floats:
 # ---- softmax and attention -----------------------------------------------------------------------------------------
 
 
-@integer_rule(nn.SoftmaxOp)
+@integer_rule(nn.SoftmaxOp, always=True)
 def softmax(e: Emitter, op: nn.SoftmaxOp, forms: list[Form | None]) -> Result:
     """Powers of e below the row's maximum, in steps fine enough that their sum just fits 31 bits."""
-    if forms[0] is None:
-        return None
-    f = Floats(e)
-    x, dim = e.real(forms[0]), op.along
+    f, form = Floats(e), forms[0]
+    x, dim = op.input if form is None else e.real(form), op.along
     powers = f(nn.ExpOp, f(nn.SubOp, x, e.emit(nn.MaxOp(x, (dim,), True))))
     bits = min(23, 30 - ceil(log2(shape_of(x)[dim])))
     steps = e.emit(nn.QuantizeOp(powers, QuantizedType.of(2.0**-bits, 0, 32)))

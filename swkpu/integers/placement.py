@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import isqrt
 
 import numpy as np
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation, SSAValue, Use
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from swkpu.dialects import nn
@@ -16,34 +16,40 @@ from swkpu.dialects.nn import QuantizedType, shape_of
 from swkpu.dialects.value_range import range_of
 from swkpu.errors import IRError
 from swkpu.interp.constants import constant, constant_array
-from swkpu.passes.quantization_points import Point, quantization_points
+from swkpu.passes.elementwise import is_selection
+from swkpu.passes.op_precision import INTEGERS
+from swkpu.passes.quantization_points import Point, PointAnalysis
 from swkpu.program.dtypes import DType
 from swkpu.quant.names import value_names
 from swkpu.quant.scales import scale_and_zero_point
-from swkpu.quant.weights import quantize_weight, weight_scales
+from swkpu.quant.weights import WeightCache
 from swkpu.types import numpy_dtype
 
 WEIGHT_TYPES = {8: DType.I8, 4: DType.I4}
 
 
-@dataclass(frozen=True)
-class WeightFormat:
-    """How weights are stored: as i8 or i4, one scale by output channel; for i4 of linear layers also by group of k."""
+def place(
+    function: FuncOp, analysis: PointAnalysis, group: int | None = None, cache: WeightCache | None = None
+) -> None:
+    """Put quantize and dequantize around values that are stored as integers, and quantize the weights of integer ops.
 
-    bits: int = 8
-    group: int | None = None
+    Weights become i8, or at int4 i4, with one scale by output channel or, for i4 of a linear layer, by `group` of k.
 
-
-def place(function: FuncOp, weights: WeightFormat) -> None:
-    """Put quantize and dequantize around every stored value, and quantize weights. Raises IRError for a value without
-    a range.
+    Raises IRError for a value without a range.
     """
-    chosen = quantization_points(function)
+    chosen = analysis.points()
     types = _types(function, chosen)
+    readers = {value: _readers(value, point, analysis) for value, point in chosen.items()}
     for value, point in chosen.items():
-        _store(value, types[value], point)
+        _store(value, types[value], point, readers[value])
     for op in list(function.body.block.ops):
-        _quantize_weight(op, weights)
+        if analysis.precisions.get(op) in INTEGERS:
+            _quantize_weight(op, 4 if analysis.precisions[op] == "int4" else 8, group, cache or WeightCache())
+
+
+def _readers(value: SSAValue, point: Point, analysis: PointAnalysis) -> list[Use]:
+    """The uses that read the integers: all, or where there are floats as well those that ask for integers."""
+    return [use for use in value.uses if not point.also_float or analysis.reads_integers(use.operation)]
 
 
 def _types(function: FuncOp, chosen: dict[SSAValue, Point]) -> dict[SSAValue, QuantizedType]:
@@ -54,22 +60,29 @@ def _types(function: FuncOp, chosen: dict[SSAValue, Point]) -> dict[SSAValue, Qu
         found = range_of(ranged)
         if found is None:
             raise _without_range(names.get(ranged, "?"), ranged)
-        wide, narrow = point.wide, chosen[ranged]
+        symmetric = point.symmetric or chosen.get(ranged, point).symmetric
         types[value] = (
-            _wide_type(found.low, found.high, point.terms) if wide else _narrow_type(found.low, found.high, narrow)
+            _wide_type(found.low, found.high, point.terms)
+            if point.wide
+            else QuantizedType.of(*scale_and_zero_point(found.low, found.high, symmetric=symmetric))
         )
     return types
 
 
 def _shared(value: SSAValue, chosen: dict[SSAValue, Point]) -> SSAValue:
-    """The value whose range and zero point a value takes over."""
-    while (like := chosen[value].like) is not None and like in chosen and chosen[like].wide == chosen[value].wide:
-        value = like
+    """The value whose range a value takes over: of what it is joined into, or selected from."""
+    point = chosen[value]
+    while point is not None and (like := point.like) is not None:
+        if not point.also_float and (like not in chosen or chosen[like].wide != point.wide):
+            break
+        value, point = like, chosen.get(like) or _selected(like)
     return value
 
 
-def _narrow_type(low: float, high: float, point: Point) -> QuantizedType:
-    return QuantizedType.of(*scale_and_zero_point(low, high, symmetric=point.symmetric))
+def _selected(value: SSAValue) -> Point | None:
+    """For a value that is not stored as integers: where it is selected from, if it is."""
+    selected = is_selection(value.owner) and isinstance(value.owner, nn.NNOp) and len(value.owner.operands) == 1
+    return Point(like=value.owner.operands[0], also_float=True) if selected else None  # pyright: ignore
 
 
 def _wide_type(low: float, high: float, terms: int) -> QuantizedType:
@@ -86,9 +99,8 @@ def _without_range(name: str, value: SSAValue) -> IRError:
     )
 
 
-def _store(value: SSAValue, element: QuantizedType, point: Point) -> None:
-    """The value through quantize and dequantize, for all its uses. Wide values are clamped first: i32 does not."""
-    uses = list(value.uses)
+def _store(value: SSAValue, element: QuantizedType, point: Point, uses: Sequence[Use]) -> None:
+    """The value through quantize and dequantize, for these uses. Wide values are clamped first: i32 does not."""
     if isinstance(value.owner, Operation):
         at, location = InsertPoint.after(value.owner), value.owner.location
     else:
@@ -113,7 +125,7 @@ def _store(value: SSAValue, element: QuantizedType, point: Point) -> None:
 # ---- weights -------------------------------------------------------------------------------------------------------
 
 
-def _quantize_weight(op: Operation, format: WeightFormat) -> None:
+def _quantize_weight(op: Operation, bits: int, group: int | None, cache: WeightCache) -> None:
     """The constant that a contraction multiplies with becomes integers times scales."""
     if not isinstance(op, nn.ConvolutionOp | nn.LinearOp | nn.MatmulOp):
         return
@@ -123,11 +135,11 @@ def _quantize_weight(op: Operation, format: WeightFormat) -> None:
         return
     transposed, last = isinstance(op, nn.ConvTransposeOp), array.ndim - 1
     axis = 1 if transposed else last if isinstance(op, nn.MatmulOp) else 0
-    bits = format.bits if _is_large(op) else 8
-    grouped = format.group if bits == 4 and isinstance(op, nn.LinearOp) else None
-    group = grouped if grouped is not None and array.shape[1] % grouped == 0 else None
-    scales = weight_scales(array, bits, axis, group, search=bits == 4)
-    integers = quantize_weight(array, scales, bits, axis, group, full=bits == 4)
+    if not _is_large(op):
+        bits = 8
+    if bits == 8 or not isinstance(op, nn.LinearOp) or (group is not None and array.shape[1] % group):
+        group = None
+    integers, scales = cache.quantized(array, bits, axis, group)
     stored, factors = constant(integers.astype(numpy_dtype(WEIGHT_TYPES[bits]))), constant(scales.astype(np.float32))
     stored.result.name_hint = weight.name_hint
     real = nn.DequantizeWeightOp(stored.result, factors.result, axis, group)

@@ -20,16 +20,20 @@ Rule: TypeAlias = "Callable[[Any, Any, list[Form | None]], Result]"
 R = TypeVar("R", bound="Rule")
 
 RULES: dict[type[Operation], Rule] = {}
+ALWAYS: set[type[Operation]] = set()
+"""Ops whose rule applies to floats too, because it makes their sums independent of order."""
 
 
-def integer_rule(*kinds: type[Operation]) -> Callable[[R], R]:
-    """Register what some nn ops are on quantized tensors."""
+def integer_rule(*kinds: type[Operation], always: bool = False) -> Callable[[R], R]:
+    """Register what some nn ops are on quantized tensors, and with `always` on floats."""
 
     def register(function: R) -> R:
         for kind in kinds:
             if kind in RULES:
                 raise ValueError(f"{kind.name} has two integer rules")
             RULES[kind] = function
+            if always:
+                ALWAYS.add(kind)
         return function
 
     return register

@@ -27,8 +27,8 @@ class WindowFunctions(InterpreterFunctions):
         return (MAX_POOL[op.SPATIAL](padded, kernel, stride, 0, dilation).to(result_dtype(op)),)
 
     def avg_pool(self, op: nn.AvgPoolOp, x: Tensor) -> PythonValues:
-        x = decoded(x)
-        sums = _window_sums(op, F.pad(x, reach(op)))
+        x, quantized = decoded(x), nn.quantized_type_of(op.input)
+        sums = _window_sums(op, F.pad(x, reach(op), value=0 if quantized is None else quantized.zero_point))
         if op.divisor is not None:
             return ((sums / op.divisor.value.data).to(result_dtype(op)),)
         counted = torch.ones(1, 1, *x.shape[2:])

@@ -14,7 +14,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from swkpu.dialects.nn import ConstantOp, NNOp, shape_of, type_of
+from swkpu.dialects.nn import ConstantOp, DequantizeWeightOp, NNOp, shape_of, type_of
 from swkpu.program.dtypes import DType
 
 
@@ -23,19 +23,23 @@ class NnFoldConstantsPass(ModulePass):
     """Replace every nn op whose operands are all constants by its value.
 
     A tensor without elements is a constant, wherever it comes from. Values of up to 16 elements are written in the IR;
-    larger ones become weights named by their content.
+    larger ones become weights named by their content. Quantized weights stay integers and their scales, unless `weights`
+    is given.
     """
 
     name = "nn-fold-constants"
 
+    weights: bool = False
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        fold_constants(op)
+        fold_constants(op, self.weights)
 
 
-def fold_constants(module: ModuleOp) -> None:
+def fold_constants(module: ModuleOp, weights: bool = False) -> None:
     """The pass, for other passes to use. Constants that nothing uses (any more) are removed."""
     _fold_empty_tensors(module)
-    foldable = [op for op in module.walk() if isinstance(op, NNOp) and op.operands]
+    kept = () if weights else (DequantizeWeightOp,)
+    foldable = [op for op in module.walk() if isinstance(op, NNOp) and op.operands and not isinstance(op, kept)]
     interpreter: Interpreter | None = None
     for op in foldable:
         if not all(isinstance(v.owner, ConstantOp) for v in op.operands):

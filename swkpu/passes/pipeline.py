@@ -56,6 +56,7 @@ PASSES: dict[str, PassFactory] = {
     for name in (
         "nn-fold-constants",
         "nn-fold-batch-norm",
+        "nn-equalize",
         "nn-annotate-ranges",
         "nn-quantize",
         "nn-narrow-integers",
@@ -142,9 +143,10 @@ def _make(name: str, **options: Any) -> ModulePass:
     return cls(**{k: v for k, v in options.items() if v is not None})
 
 
-def folding_pipeline() -> list[ModulePass]:
-    """What comes before quantization: calibration observes the module that this makes."""
-    return [_make("nn-fold-constants"), _make("nn-fold-batch-norm")]
+def folding_pipeline(weights: bool = False) -> list[ModulePass]:
+    """What comes before quantization: calibration observes the module that this makes. `weights` that are quantized
+    already become floats."""
+    return [_make("nn-fold-constants", weights=weights), _make("nn-fold-batch-norm")]
 
 
 def default_pipeline(
@@ -156,13 +158,15 @@ def default_pipeline(
 ) -> list[ModulePass]:
     """From nn to a scheduled and verified kpu.program, or to the end of an earlier level. Without a precision the nn
     level keeps the types it has. `ranges` is a pass that gives values the ranges that integers need."""
+    from swkpu.passes.op_precision import FLOATS
+
     machine = {"target": target, "profile": profile}
-    passes = folding_pipeline()
+    passes = folding_pipeline(weights=precision in FLOATS)
     if ranges is not None:
         passes.append(ranges)
     if precision is not None:
         passes.append(_make("nn-quantize", precision=precision))
-    passes += [_make("nn-fold-constants"), _make("nn-narrow-integers")]
+    passes += [_make("nn-fold-constants", weights=True), _make("nn-narrow-integers")]
     if until == "nn":
         return passes
     passes += [_make(n) for n in ("convert-nn-to-df", "df-fold-copies", "df-fuse")]

@@ -129,7 +129,7 @@ class MeanSquaredError(HistogramObserver):
 
 
 OBSERVERS: dict[str, MakeObserver] = {
-    "minmax": MinMax,
+    "min-max": MinMax,
     "moving-average": MovingAverage,
     "percentile": Percentile,
     "entropy": Entropy,

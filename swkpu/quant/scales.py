@@ -38,7 +38,8 @@ def scale_and_zero_point(low: float, high: float, bits: int = 8, symmetric: bool
     scale = float(scales)
     if scale > LARGEST_SCALE:
         raise CalibrationError(
-            f"scale overflow: values from {low:g} to {high:g} need a scale of {scale:g}, more than values in f32 ask for"
+            f"scale overflow: values from {low:g} to {high:g} need a scale of {scale:g}; "
+            f"expected at most {LARGEST_SCALE:.3g}, as values in f32 ask for"
         )
     return scale, int(zero_points)
 

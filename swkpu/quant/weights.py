@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,24 @@ def quantize_weight(
     rows = _rows(weight, axis, group)
     stored = np.clip(np.rint(rows / scales[..., None]), least, most).astype(np.int8)
     return _unrowed(stored, weight.shape, axis, group)
+
+
+@dataclass
+class WeightCache:
+    """Quantized weights, each made once, for who quantizes the same module more than once."""
+
+    known: dict[tuple[int, int, int, int | None], tuple[Array, Array, Array]] = field(
+        default_factory=dict[tuple[int, int, int, "int | None"], tuple[Array, Array, Array]]
+    )
+
+    def quantized(self, weight: Array, bits: int, axis: int, group: int | None) -> tuple[Array, Array]:
+        """Stored values and scales: by the largest magnitude to int8, by a search of the least error to int4."""
+        key = (id(weight), bits, axis, group)
+        if key not in self.known:
+            scales = weight_scales(weight, bits, axis, group, search=bits == 4)
+            stored = quantize_weight(weight, scales, bits, axis, group, full=bits == 4)
+            self.known[key] = (weight, stored, scales)  # keeping the weight keeps its id
+        return self.known[key][1:]
 
 
 def dequantize_weight(stored: Array, scales: Array, axis: int = 0, group: int | None = None) -> Array:

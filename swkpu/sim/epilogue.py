@@ -155,33 +155,40 @@ FUNCTIONS = {o: _function(o) for o in MicroOpcode if o in _FUNCTIONS or o.name.s
 
 
 def run_epilogue(
-    micro_ops: Sequence[MicroOp], registers: Sequence[torch.Tensor], tables: Sequence[bytes] = ()
-) -> list[torch.Tensor]:
-    """All registers after the micro-ops; each op rounds to its own type."""
-    out = list(registers)
-    for op in micro_ops:
-        dtype = torch_dtype(op.dtype)
-        args = [_rank(out[a], out) for a in op.args]
-        match op.opcode:
-            case MicroOpcode.CONSTANT:
-                value = torch.tensor(op.immediate, dtype=dtype).reshape(1, 1)
-            case MicroOpcode.FPTOSI:
-                value = _to_integer(args[0], dtype)
-            case MicroOpcode.RESCALE:
-                zero_point, output_zero_point = op.integers
-                value = rescale(args[0], args[1], args[2], zero_point, output_zero_point, dtype)
-            case MicroOpcode.TABLE:
-                value = look_up(args[0], table_of(tables[op.integers[0]], op.dtype))
-            case opcode if opcode in FUNCTIONS:
-                value = FUNCTIONS[opcode](*args).to(dtype)
-            case _:
-                # The conversions: torch rounds as they do.
-                value = args[0].to(dtype)
-        out.append(value)
-    return out
+    micro_ops: Sequence[MicroOp], result: int, registers: list[torch.Tensor], tables: Sequence[bytes] = ()
+) -> torch.Tensor:
+    """Register `result` after the micro-ops; each op rounds to its own type.
+
+    `registers` are taken over: a block is let go after its last use, for the next to take its memory.
+    """
+    rank = max((r.dim() for r in registers), default=2)
+    last_use = {arg: i for i, op in enumerate(micro_ops) for arg in op.args}
+    for i, op in enumerate(micro_ops):
+        registers.append(_micro_op(op, [registers[a] for a in op.args], rank, tables))
+        for arg in op.args:
+            if last_use[arg] == i and arg != result:
+                registers[arg] = RELEASED
+    return registers[result]
 
 
-def _rank(t: torch.Tensor, registers: Sequence[torch.Tensor]) -> torch.Tensor:
-    """A constant is [1, 1]; give it the rank of the blocks it meets."""
-    rank = max(r.dim() for r in registers)
-    return t if t.dim() == rank else t.reshape(*t.shape, *([1] * (rank - t.dim())))
+RELEASED = torch.empty(0)
+"""In place of a register that nothing reads any more."""
+
+
+def _micro_op(op: MicroOp, args: Sequence[torch.Tensor], rank: int, tables: Sequence[bytes]) -> torch.Tensor:
+    dtype = torch_dtype(op.dtype)
+    match op.opcode:
+        case MicroOpcode.CONSTANT:
+            return torch.full([1] * rank, op.immediate, dtype=dtype)
+        case MicroOpcode.FPTOSI:
+            return _to_integer(args[0], dtype)
+        case MicroOpcode.RESCALE:
+            zero_point, output_zero_point = op.integers
+            return rescale(args[0], args[1], args[2], zero_point, output_zero_point, dtype)
+        case MicroOpcode.TABLE:
+            return look_up(args[0], table_of(tables[op.integers[0]], op.dtype))
+        case opcode if opcode in FUNCTIONS:
+            return FUNCTIONS[opcode](*args).to(dtype)
+        case _:
+            # The conversions: torch rounds as they do.
+            return args[0].to(dtype)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import product
 
 import numpy as np
 import torch
 
 from swkpu.program.dtypes import DType
 from swkpu.program.micro_ops import SHIFTS
+from swkpu.sim.parts import parts
 from swkpu.types import numpy_dtype, torch_dtype
 
 DOUBLE_EXACT_SHIFT = 44
 """Up to this shift a double tells every product that rounds to 8 bits from the next half; see `_in_double`."""
-PART_ELEMENTS = 1 << 18
-"""So many values are rescaled at a time, which the cache holds from one step to the next."""
 
 
 def rescale(
@@ -44,22 +41,9 @@ def rescale(
     operands = torch.broadcast_tensors(value, *scales)
     out = torch.empty(operands[0].shape, dtype=dtype)
     limits = torch.iinfo(dtype)
-    for part in _parts(out.shape):
+    for part in parts(out.shape):
         out[part] = scaled(*(t[part] for t in operands)).clamp_(limits.min, limits.max)
     return out
-
-
-def _parts(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
-    """Boxes of at most `PART_ELEMENTS` that make up the shape, each as large in the last dims as can be."""
-    inner, dim = 1, len(shape)
-    while dim > 1 and inner * shape[dim - 1] <= PART_ELEMENTS:
-        dim -= 1
-        inner *= shape[dim]
-    step = max(PART_ELEMENTS // max(inner, 1), 1)
-    for outer in product(*(range(n) for n in shape[: dim - 1])):
-        before = tuple(slice(i, i + 1) for i in outer)
-        for start in range(0, shape[dim - 1], step):
-            yield (*before, slice(start, start + step))
 
 
 def _in_64_bits(

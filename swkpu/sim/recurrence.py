@@ -54,8 +54,9 @@ def evaluate(
         for t, a in zip(operands[fabric.inputs :], fabric.accesses[fabric.inputs : -1])
     ]
     registers = ([] if value is None else [value]) + extras
-    result = run_epilogue(fabric.micro_ops, registers, fabric.tables)[fabric.result]
+    del value
     tiles = torch.broadcast_shapes(*(r.shape[:2] for r in registers), (1, 1))
+    result = run_epilogue(fabric.micro_ops, fabric.result, registers, fabric.tables)
     result = result.expand(*tiles, *box[: fabric.parallel])
     order = [e.terms[0][0] for e in fabric.accesses[-1].exprs]
     return result.permute(0, 1, *(2 + d for d in order))

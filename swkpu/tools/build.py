@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from swkpu.target import Machine
 
 PRECISIONS = ("int8", "int4", "fp16", "bf16", "fp32", "mixed")
-STEPS = 18
-"""How far a progress bar goes: finding, capturing and importing a model, 14 passes, and writing the program."""
+STEPS = 22
+"""How far a progress bar goes: finding, capturing and importing a model, up to 18 passes, and writing the program."""
 
 
 @dataclass(frozen=True)

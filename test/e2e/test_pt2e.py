@@ -21,7 +21,9 @@ SHAPE = (1, 3, 96, 96)
 """The last features are 3 by 3. A mean of an even number of elements at an unchanged scale often ends in exactly one
 half, which TOSA rounds up and PyTorch to even."""
 MOST_DIFFERENT = 0.001
-"""Of the elements of an op's result, those that may differ by one step."""
+"""Of all elements of all ops' results, those that may differ by one step."""
+MOST_OF_ONE_OP = 0.004
+"""Of those of one op. Depthwise convolutions differ most: a bias is rounded to the scale of their few products."""
 SQNR_DB = 0.5
 """How far the whole model's SQNR may be from PyTorch's."""
 QUANTIZERS: dict[str, Callable[[], Any]] = {"xnnpack": xnnpack, "x86": x86}
@@ -46,7 +48,8 @@ def test_op_by_op(model: str, quantizer: str):
     assert len(found) > 15
     for difference in found:
         assert difference.step <= 1, difference
-        assert difference.count <= ceil(MOST_DIFFERENT * difference.elements), difference
+        assert difference.count <= ceil(MOST_OF_ONE_OP * difference.elements), difference
+    assert sum(d.count for d in found) < MOST_DIFFERENT * sum(d.elements for d in found)
 
 
 @pytest.mark.parametrize(("model", "quantizer"), CASES)

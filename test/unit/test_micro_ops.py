@@ -33,7 +33,7 @@ def run(opcode: MicroOpcode, dtype: DType, *values: float, of: DType = DType.F32
     if opcode is MicroOpcode.SELECT:
         types[0] = DType.I1
     registers = [torch.tensor(v, dtype=torch_dtype(t)).reshape(1, 1, 1) for v, t in zip(values, types)]
-    result = run_epilogue([MicroOp(opcode, dtype, tuple(range(len(values))))], registers)[-1]
+    result = run_epilogue([MicroOp(opcode, dtype, tuple(range(len(values))))], len(values), registers)
     assert result.dtype == torch_dtype(dtype)
     return result.item()
 
@@ -184,3 +184,21 @@ def test_regions_become_micro_ops() -> None:
         machine_form(epilogue(z, math.CbrtOp(z)))
     with pytest.raises(IRError, match="kept as a double"):
         machine_form(epilogue(arith.ConstantOp(IntegerAttr((1 << 62) + 1, i64))))
+
+
+def test_registers_are_let_go_after_their_last_use() -> None:
+    """But the result stays, whoever reads it; and what is read twice by one op is let go once."""
+    ops = [
+        MicroOp(MicroOpcode.ADDF, DType.F32, (0, 1)),
+        MicroOp(MicroOpcode.MULF, DType.F32, (2, 2)),
+        MicroOp(MicroOpcode.CONSTANT, DType.F32, (), 2.0),
+        MicroOp(MicroOpcode.ADDF, DType.F32, (3, 4)),
+    ]
+
+    def registers() -> list[torch.Tensor]:
+        return [torch.full((1, 1, 3), 3.0), torch.full((1, 1, 1), 4.0)]
+
+    for result, value in enumerate([3.0, 4.0, 7.0, 49.0, 2.0, 51.0]):
+        given = registers()
+        assert run_epilogue(ops, result, given).flatten()[0].item() == value
+        assert [r.numel() > 0 for r in given] == [i in (result, 5) for i in range(6)]

@@ -192,7 +192,7 @@ def test_a_constant_is_its_own_range(name: str, value: float) -> None:
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("mes", r'unknown observer "mes"; did you mean mse\? expected one of minmax, moving-average'),
+        ("mes", r'unknown observer "mes"; did you mean mse\? expected one of min-max, moving-average'),
         ("mse:3", "observer mse takes no number; moving-average and percentile do"),
         ("percentile:101", 'percentile: expected a number above 50, up to 100, found "101"'),
         ("percentile:x", 'expected a number above 50, up to 100, found "x"'),

@@ -37,7 +37,7 @@ def rescaled(x: int, multiplier: int, shift: int, zeros: tuple[int, int], of: DT
         torch.tensor(value, dtype=torch_dtype(dtype)).reshape(1, 1, 1)
         for value, dtype in ((x, of), (multiplier, DType.I32), (shift, DType.I32))
     ]
-    [*_, result] = run_epilogue([MicroOp(MicroOpcode.RESCALE, to, (0, 1, 2), integers=zeros)], registers)
+    result = run_epilogue([MicroOp(MicroOpcode.RESCALE, to, (0, 1, 2), integers=zeros)], 3, registers)
     assert result.dtype is torch_dtype(to)
     return int(result.item())
 
@@ -80,10 +80,10 @@ def test_scale_and_shift_by_channel() -> None:
     multiplier = torch.tensor([1 << 30, LARGEST], dtype=torch.int32).reshape(1, 1, 1, 2)
     shift = torch.tensor([31, 30], dtype=torch.int32).reshape(1, 1, 1, 2)
     op = MicroOp(MicroOpcode.RESCALE, DType.I8, (0, 1, 2), integers=(0, -3))
-    result = run_epilogue([op], [x, multiplier, shift])[-1]
+    result = run_epilogue([op], 3, [x, multiplier, shift])
     assert result.flatten().tolist() == [47, 127, -53, -128, 1, 11]
     # One value, many scales.
-    result = run_epilogue([op], [x[:, :, :1], multiplier, shift.expand(1, 1, 3, 2)])[-1]
+    result = run_epilogue([op], 3, [x[:, :, :1], multiplier, shift.expand(1, 1, 3, 2)])
     assert result.shape == (1, 1, 3, 2) and result[0, 0, 2].tolist() == [47, 127]
 
 

@@ -54,11 +54,11 @@ def test_every_entry(dtype: DType) -> None:
     form = machine_form(look_ups((table, dtype)))
     assert form.micro_ops == (MicroOp(MicroOpcode.TABLE, dtype, (0,), integers=(0,)),)
     x = torch.arange(-128, 128, dtype=torch.int8).reshape(1, 2, 16, 8)
-    result = run_epilogue(form.micro_ops, [x], form.tables)[-1]
+    result = run_epilogue(form.micro_ops, form.result, [x], form.tables)
     np.testing.assert_array_equal(result.numpy(), table.reshape(1, 2, 16, 8))
     # A view: every third value, in another order.
     part = x.transpose(2, 3)[..., ::3]
-    result = run_epilogue(form.micro_ops, [part], form.tables)[-1]
+    result = run_epilogue(form.micro_ops, form.result, [part], form.tables)
     np.testing.assert_array_equal(result.numpy(), table[part.numpy().astype(int) + 128])
 
 

@@ -1,0 +1,101 @@
+"""SQNR of int8 models, ours beside onnxruntime's: `python -m benchmarks sqnr`.
+
+The same model with the same random weights, calibrated on the same inputs, compared with eager fp32 on others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from benchmarks.quantization import onnx_runtime, ours, pytorch
+from benchmarks.quantization.signal import Subject, decibels, named
+from swkpu.tools import console
+from swkpu.tools.common import FAULT, OK, ArgumentParser, UsageError, run_tool
+
+MODELS = ("resnet18", "resnet50", "mobilenet_v2", "vit_b_16", "yolov8n")
+SAMPLES, TESTS = 32, 8
+EXAMPLE = f"""\
+examples:
+  python -m benchmarks sqnr
+  python -m benchmarks sqnr --models resnet18,vit_b_16 --samples 100 --pt2e --json sqnr.json
+
+onnxruntime's settings: {onnx_runtime.SETTINGS}. Ours is run at the nn level; integers are the same at every level
+below. The exit code is 1 where ours is lower than onnxruntime's.
+"""
+
+
+def arguments() -> ArgumentParser:
+    parser = ArgumentParser("python -m benchmarks sqnr", "SQNR of int8, ours beside onnxruntime's.", EXAMPLE)
+    add = parser.add_argument
+    add("--models", default=",".join(MODELS), metavar="MODEL,...", help=f"only these of {', '.join(MODELS)}")
+    add("--samples", type=int, default=SAMPLES, metavar="N", help=f"to calibrate on (default: {SAMPLES})")
+    add("--tests", type=int, default=TESTS, metavar="N", help=f"to compare on (default: {TESTS})")
+    add("--observer", default="mse", help="how our ranges are chosen (default: mse)")
+    add("--calibrator", default="MinMax", help="onnxruntime's: MinMax, Entropy or Percentile (default: MinMax)")
+    add("--pt2e", action="store_true", help="PyTorch's int8 as well")
+    add("--json", metavar="FILE", help="write the rows as JSON (- for standard output, instead of the table)")
+    return parser
+
+
+def measure(subject: Subject, args: argparse.Namespace, announce: Callable[[str], None]) -> dict[str, Any]:
+    batches = subject.calibration()
+    ways: dict[str, Callable[[], Any]] = {
+        "ours": lambda: ours.Quantized(
+            subject.model, batches[0], "int8", ours.calibrated(subject.model, batches, args.observer)
+        ),
+        "onnxruntime": lambda: onnx_runtime.quantized(subject.model, batches, args.calibrator),
+    }
+    if args.pt2e:
+        ways["pt2e"] = lambda: pytorch.quantized(subject.model, batches)
+    row: dict[str, Any] = {"model": subject.name, "samples": subject.samples, "tests": subject.tests}
+    for way, make in ways.items():
+        announce(f"{subject.name}: {way}")
+        start = time.perf_counter()
+        check = subject.check(make())
+        row[way] = {"sqnr_db": decibels(check), "max_rel_diff": check.max_rel_diff}
+        row[way]["seconds"] = time.perf_counter() - start
+        gc.collect()
+    return row | {"met": row["ours"]["sqnr_db"] >= row["onnxruntime"]["sqnr_db"]}
+
+
+def run(args: argparse.Namespace) -> int:
+    console.check_folders(args.json)
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        models = named(args.models, MODELS)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    with console.progress() as step:
+        rows = [measure(Subject(name, args.samples, args.tests), args, step) for name in models]
+    if args.json is not None:
+        console.write_json(rows, args.json)
+    if args.json != "-":
+        show(rows)
+    return OK if all(row["met"] for row in rows) else FAULT
+
+
+def show(rows: Sequence[dict[str, Any]]) -> None:
+    ways = [way for way in ("ours", "onnxruntime", "pt2e") if way in rows[0]]
+    keys = [heading for way in ways for heading in (f"{way} dB", "max rel")]
+    table = [
+        (
+            row["model"],
+            *(text for way in ways for text in (f"{row[way]['sqnr_db']:.2f}", f"{row[way]['max_rel_diff']:.4f}")),
+            "✓" if row["met"] else "✗",
+        )
+        for row in rows
+    ]
+    console.print_table(("model", *keys, "goal"), table, right=keys)
+    print(f"calibrated on {rows[0]['samples']} inputs, compared with eager fp32 on {rows[0]['tests']} others")
+    print(f"onnxruntime: {onnx_runtime.SETTINGS}")
+
+
+def main(argv: Sequence[str]) -> int:
+    return run_tool(arguments(), list(argv), run)
