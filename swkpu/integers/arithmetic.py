@@ -42,6 +42,8 @@ def shifted(e: Emitter, form: Affine, constant: Array) -> Affine | None:
         return None
     if (constant < MASK).any():
         form = e.narrowed(form, FACTOR_BITS + 8)
+    elif not e.are_steps(form, constant):
+        form = e.fine(form, float(np.abs(constant).max()))
     elif (np.abs(constant) > OFFSET_LIMIT / 4 * form.scale).any():
         form = e.at_scale(form, np.maximum(form.scale, np.abs(constant) / (OFFSET_LIMIT / 8)))
     steps = np.clip(np.rint(constant / form.scale), -OFFSET_LIMIT, OFFSET_LIMIT)

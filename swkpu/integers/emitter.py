@@ -17,10 +17,12 @@ from swkpu.dialects.weights import WeightAttr
 from swkpu.errors import IRError
 from swkpu.integers.fixed_point import multiplier_and_shift
 from swkpu.integers.forms import Affine, Array, Form, Lookup, Weight, lookup, scalar
-from swkpu.types import i32
+from swkpu.types import dtype_of, i32, numpy_dtype
 
 SUM_BITS = 28
 """Sums of tensors of other scales are of integers below 2^28: exact to that many bits, with room for the addition."""
+FINE_LIMIT = 2.0**12
+"""Integers that reach this are finer steps than any stored result's: constants next to them may be rounded to steps."""
 FACTOR_BITS = 15
 """A table that enters integer arithmetic has entries below 2^15."""
 I32_LIMIT = 2.0**31
@@ -73,6 +75,8 @@ class Emitter:
         """The same float as a plain i32 tensor without offset or clamp."""
         if quantized_type_of(form.value) is None and form.is_bare:
             return form
+        if not self.are_steps(form, *(b for b in (form.low, form.high) if np.isfinite(b))):
+            form = self.fine(form)
         value = self.centred(form)
         for bound, operation in ((form.low, nn.MaximumOp), (form.high, nn.MinimumOp)):
             steps = np.rint(bound / form.scale) if np.isfinite(bound) else None
@@ -89,19 +93,33 @@ class Emitter:
         value = self.rescaled(form.value, form.scale / scale)
         return Affine(value, scale, scalar(0), np.ceil(form.limit * form.scale / scale) + 1)
 
+    def fine(self, form: Affine, beyond: float = 0.0) -> Affine:
+        """The same float in steps so fine that constants, of up to `beyond`, are nearly whole numbers of them."""
+        bare = replace(form, low=-np.inf, high=np.inf)
+        wide = self.at_scale(bare, (bare.reach + beyond) / 2**SUM_BITS)
+        return replace(wide, low=form.low, high=form.high)
+
+    def are_steps(self, form: Affine, *constants: float | Array) -> bool:
+        """Whether constants may be rounded to whole steps of a form."""
+        if float(form.limit.max()) >= FINE_LIMIT:
+            return True
+        steps = [np.asarray(c) / form.scale for c in constants]
+        return all((np.abs(s - np.rint(s)) <= 1 / FINE_LIMIT).all() for s in steps)
+
     def uniform(self, form: Affine) -> Affine:
-        """One scale for all elements; the stored tensor itself where it has one."""
-        if form.is_uniform and not form.is_clamped:
-            return form
-        if form.is_uniform:
-            return self.settled(form)
-        return self.at_scale(form, scalar(float(form.reach.max()) / 2**SUM_BITS))
+        """One scale, offset and limit for all elements; the stored tensor itself where it has one."""
+        if not form.is_uniform:
+            form = self.at_scale(form, scalar(float(form.reach.max()) / 2**SUM_BITS))
+        elif form.is_clamped:
+            form = self.settled(form)
+        return form.bounded(float(form.limit.max()))
 
     def narrowed(self, form: Affine, bits: float) -> Affine:
         """A plain i32 tensor whose elements are below 2^bits."""
         if float(form.limit.max()) < 2.0**bits:
             return self.settled(form)
-        scale = np.maximum(form.scale, form.reach / (2.0**bits - 2))
+        reach = form.reach if form.scale.size > 1 else scalar(float(form.reach.max()))
+        scale = np.maximum(form.scale, reach / (2.0**bits - 2))
         return self.at_scale(form, scale)
 
     # ---- from and to floats ----------------------------------------------------------------------------------------
@@ -123,7 +141,7 @@ class Emitter:
         table = lookup(form) if isinstance(form, Lookup) or not form.is_bare else None
         if table is not None:
             steps = np.rint(table.reals / element.scale) + element.zero_point
-            entries = np.clip(steps, *element.limits).astype(np.int8)
+            entries = np.clip(steps, *element.limits).astype(numpy_dtype(dtype_of(element.storage)))
             return self.emit(nn.TableOp(table.value, WeightAttr.from_array(entries), element))
         assert isinstance(form, Affine)
         low, high = element.limits

@@ -73,7 +73,8 @@ class Affine:
         return replace(self, limit=scalar(limit))
 
     def clamped(self, low: float, high: float) -> Affine:
-        return replace(self, low=max(self.low, low), high=max(min(self.high, high), max(self.low, low)))
+        """With another clamp after its own."""
+        return replace(self, low=min(max(self.low, low), high), high=min(max(self.high, low), high))
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Mapper:
         grain = max(self.machine.tile_groups[g].cols for g in groups)
         wave = sum(self.machine.tile_groups[g].count * self.machine.tile_groups[g].cols for g in groups)
         candidates = tuple(nests(problem, grain, wave))
-        key = (problem.domain, problem.fabric, problem.operands, problem.result, candidates)
+        key = (problem.domain, problem.skeleton, problem.operands, problem.result, candidates)
         if key not in self._known:
             found = _choose(problem, self.machine, groups, precision, candidates)
             if found is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -14,7 +14,7 @@ from swkpu.dialects import df
 from swkpu.dialects.df import Domain, RecurrenceOp
 from swkpu.dialects.epilogue import fabric_program
 from swkpu.mapping.views import read_views, write_view
-from swkpu.program.model import Combiner, Dataflow, DType, FabricProgram
+from swkpu.program.model import Combiner, Dataflow, DType, FabricProgram, MicroOp
 from swkpu.types import dtype_of
 
 
@@ -60,6 +60,12 @@ class Problem:
     @cached_property
     def is_contraction(self) -> bool:
         return self.fabric.combiner is Combiner.MAC
+
+    @cached_property
+    def skeleton(self) -> FabricProgram:
+        """The fabric program without the numbers in it (scales, zero points, tables), on which no cost depends."""
+        ops = tuple(MicroOp(op.opcode, op.dtype, op.args) for op in self.fabric.micro_ops)
+        return replace(self.fabric, micro_ops=ops, tables=())
 
     @property
     def dtypes(self) -> list[DType]:

@@ -58,6 +58,7 @@ PASSES: dict[str, PassFactory] = {
         "nn-fold-batch-norm",
         "nn-equalize",
         "nn-annotate-ranges",
+        "nn-correct-bias",
         "nn-quantize",
         "nn-narrow-integers",
         "convert-nn-to-df",

@@ -13,7 +13,7 @@ from swkpu.sim.parts import parts
 from swkpu.types import numpy_dtype, torch_dtype
 
 DOUBLE_EXACT_SHIFT = 44
-"""Up to this shift a double tells every product that rounds to 8 bits from the next half; see `_in_double`."""
+"""Up to this shift a double tells every product that rounds to 8 bits from the next half; see `_double_is_exact`."""
 
 
 def rescale(
@@ -30,20 +30,33 @@ def rescale(
     This is `(p + 2**(shift - 1)) >> shift` of the product p, TOSA's `apply_scale_32`, except that nothing overflows on
     the way. A shift outside 2 to 62 acts as the nearer of them.
     """
+    out = torch.empty(torch.broadcast_shapes(value.shape, multiplier.shape, shift.shape), dtype=dtype)
+    if not out.numel():
+        return out
     shift = shift.clamp(*SHIFTS).to(torch.int64)
-    if value.dtype is torch.int8 or (dtype is torch.int8 and int(shift.max()) <= DOUBLE_EXACT_SHIFT):
+    if _double_is_exact(value.dtype, shift, output_zero_point, dtype):
         scaled = partial(_in_double, zero_in=input_zero_point, zero_out=output_zero_point)
         # 2**-shift is put together from its exponent.
         scales = (multiplier * (1023 - shift << 52).view(torch.float64),)
     else:
         scaled = partial(_in_64_bits, zero_in=input_zero_point, zero_out=output_zero_point)
         scales = (multiplier.to(torch.int64), shift - 1)
-    operands = torch.broadcast_tensors(value, *scales)
-    out = torch.empty(operands[0].shape, dtype=dtype)
+    operands = [t.expand(out.shape) for t in (value, *scales)]
     limits = torch.iinfo(dtype)
     for part in parts(out.shape):
         out[part] = scaled(*(t[part] for t in operands)).clamp_(limits.min, limits.max)
     return out
+
+
+def _double_is_exact(of: torch.dtype, shift: torch.Tensor, zero_out: int, to: torch.dtype) -> bool:
+    """For 8-bit values, whose products have 39 bits, unless a large zero point is added; and for 8-bit results up to a
+    shift of 44. There the exact sum t of `_in_double` is a multiple of 2**-44. Rounding to double twice changes it by
+    less, where it is below 256, so a t below an integer stays below; and one that is not below stays so, because
+    rounding keeps order. Larger ones saturate either way.
+    """
+    if of is torch.int8:
+        return to is torch.int8 or zero_out == 0
+    return to is torch.int8 and int(shift.max()) <= DOUBLE_EXACT_SHIFT
 
 
 def _in_64_bits(
@@ -64,11 +77,7 @@ def _in_64_bits(
 
 
 def _in_double(value: torch.Tensor, scale: torch.Tensor, *, zero_in: int, zero_out: int) -> torch.Tensor:
-    """`floor(v * scale + 1/2)`, in half the time. It is exact for 8-bit values, whose products have 40 bits, and for
-    8-bit results up to a shift of 44. There the exact sum t is a multiple of 2**-44. Rounding to double twice changes
-    it by less, where it is below 256, so a t below an integer stays below; and one that is not below stays so, because
-    rounding keeps order. Larger ones saturate either way.
-    """
+    """`floor(v * scale + zero_out + 1/2)`, in half the time."""
     scaled = value.to(torch.float64, memory_format=torch.contiguous_format)
     if zero_in:
         scaled -= zero_in

@@ -54,8 +54,8 @@ class Net:
     def constant(self, array: Array | float) -> SSAValue:
         return self(constant(np.asarray(array, np.float32)))
 
-    def quantize(self, x: SSAValue, scale: float, zero_point: int) -> SSAValue:
-        return self(nn.QuantizeOp(x, QuantizedType.of(scale, zero_point)))
+    def quantize(self, x: SSAValue, scale: float, zero_point: int, bits: int = 8) -> SSAValue:
+        return self(nn.QuantizeOp(x, QuantizedType.of(scale, zero_point, bits)))
 
     def stored(self, x: SSAValue, scale: float, zero_point: int = 0) -> SSAValue:
         """The float that is left after a value was stored."""

@@ -22,7 +22,7 @@ Factors = list[tuple[int, int]]
 
 @dataclass
 class Case:
-    """A network in Q/DQ form, its inputs, and what its stored results are, given the rescales that the compiler chose."""
+    """A network in Q/DQ form, its inputs, and its stored results, given the rescales that the compiler chose."""
 
     module: ModuleOp
     inputs: list[Array]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from math import prod
 
 import pytest
 import torch
@@ -73,6 +75,47 @@ def test_a_half_rounds_up(x: int, half: int) -> None:
     """x / 2, as 2**30 / 2**31 and as 1 / 2."""
     assert rescaled(x, 1 << 30, 31, (0, 0), DType.I32, DType.I8) == half
     assert rescaled(x, 2, 2, (0, 0), DType.I32, DType.I8) == half
+
+
+@pytest.mark.parametrize("shift", range(31, 50))
+def test_products_next_to_a_half(shift: int) -> None:
+    """The largest product below a half, and the half itself: what arithmetic in floating point would mistake."""
+    generator = random.Random(shift)
+    pairs: list[tuple[int, int]] = []
+    for _ in range(3000):
+        multiplier = generator.randrange(1 << 30, 1 << 31) | 1
+        for remainder in ((1 << (shift - 1)) - 1, 1 << (shift - 1), (1 << (shift - 1)) + 1):
+            # x * multiplier = remainder modulo 2**shift
+            x = remainder * pow(multiplier, -1, 1 << shift) % (1 << shift)
+            for value in (x, x - (1 << shift)):
+                if LEAST <= value <= LARGEST and len(pairs) < 3000:
+                    pairs.append((value, multiplier))
+    assert pairs or shift > 41
+    x, multiplier = (torch.tensor(side, dtype=torch.int32).reshape(1, 1, -1) for side in zip(*(pairs or [(1, 1)])))
+    for zero in (0, -128, 127):
+        op = MicroOp(MicroOpcode.RESCALE, DType.I8, (0, 1, 2), integers=(0, zero))
+        shifts = torch.full_like(x, shift)
+        result = run_epilogue([op], 3, [x, multiplier, shifts]).flatten().tolist()
+        assert result == [formula(x, m, shift, 0, zero, DType.I8) for x, m in pairs or [(1, 1)]]
+
+
+@pytest.mark.parametrize("zero", [0, 1 << 12, 1 << 30, LARGEST, LEAST])
+def test_just_below_a_half_beside_a_large_zero_point(zero: int) -> None:
+    for x, multiplier, shift in ((1, LARGEST, 32), (-1, LARGEST, 32), (127, LARGEST, 38), (-128, LARGEST, 39)):
+        expected = formula(x, multiplier, shift, 0, zero, DType.I32)
+        assert rescaled(x, multiplier, shift, (0, zero), DType.I8, DType.I32) == expected
+
+
+def test_blocks_in_parts() -> None:
+    """Larger than what is rescaled at a time, in every dim, and with nothing in it."""
+    op = MicroOp(MicroOpcode.RESCALE, DType.I8, (0, 1, 2), integers=(1, -3))
+    for shape in ((1, 1, 3, 70_000), (2, 3, 50, 7, 40), (1, 1, 200_000, 1), (1, 1, 70_000, 3), (1, 1, 0, 5)):
+        x = torch.arange(prod(shape), dtype=torch.int32).reshape(shape) - 1000
+        multiplier = torch.arange(shape[-1], dtype=torch.int32).reshape(1, 1, *[1] * (len(shape) - 3), -1) + (1 << 30)
+        shift = torch.full([1] * len(shape), 40, dtype=torch.int32)
+        result = run_epilogue([op], 3, [x, multiplier, shift])
+        expected = ((x.long() - 1) * multiplier + (1 << 39) >> 40) - 3
+        assert torch.equal(result.long(), expected.clamp(-128, 127))
 
 
 def test_scale_and_shift_by_channel() -> None:
