@@ -38,14 +38,15 @@ class Subject:
         return [zoo.example_inputs(self.name, 1, FIRST_TEST_SEED + index) for index in range(self.tests)]
 
     @cached_property
-    def expected(self) -> list[Any]:
+    def expected(self) -> list[list[Any]]:
+        """The outputs for each test input."""
         with torch.no_grad():
-            return [y for x in self.inputs() for y in arrays(self.model(*x))]
+            return [arrays(self.model(*x)) for x in self.inputs()]
 
-    def check(self, run: Callable[..., Any]) -> Check:
-        """All outputs for all test inputs beside eager's. The SQNR is None where nothing differs."""
+    def checks(self, run: Callable[..., Any]) -> list[Check]:
+        """The outputs for each test input beside eager's."""
         with torch.no_grad():
-            return compare([y for x in self.inputs() for y in arrays(run(*x))], self.expected)
+            return [compare(arrays(run(*x)), y) for x, y in zip(self.inputs(), self.expected, strict=True)]
 
 
 def arrays(outputs: Any) -> list[Any]:
@@ -54,8 +55,9 @@ def arrays(outputs: Any) -> list[Any]:
     return [leaf.float().numpy() for leaf in leaves if leaf.is_floating_point()]
 
 
-def decibels(check: Check) -> float:
-    return float("inf") if check.sqnr_db is None else check.sqnr_db
+def decibels(checks: Sequence[Check]) -> list[float]:
+    """The SQNR for each input."""
+    return [float("inf") if check.sqnr_db is None else check.sqnr_db for check in checks]
 
 
 def named(text: str, known: Sequence[str]) -> list[str]:

@@ -57,10 +57,9 @@ def mean_error(interpreter: Interpreter, op: Operation, weight: LayerWeight, mea
 
     stored, scales = cache.quantized(weight.array, weight.bits, weight.axis, weight.group)
     error = dequantize_weight(stored, scales, weight.axis, weight.group) - weight.array
-    x = torch.from_numpy(mean)[None]
-    if isinstance(op, nn.ConvolutionOp):
-        sizes = shape_of(op.input)[2:]
-        x = x.reshape(1, -1, *(1,) * len(sizes)).expand(1, -1, *sizes)
+    shape, dim = shape_of(op.operands[0]), channel_dim(op, op.operands[0])
+    lead, behind = (1,) * dim, (1,) * (len(shape) - 1 - dim)
+    x = torch.from_numpy(mean).reshape(*lead, -1, *behind).expand(*lead, *shape[dim:])
     with torch.no_grad():
         (result,) = interpreter.run_op(op, (x, torch.from_numpy(error)))
     return result.double().mean([d for d in range(result.dim()) if d != channel_dim(op, op.results[0])]).numpy()

@@ -28,7 +28,7 @@ class Histogram:
     def __init__(self) -> None:
         self.exponent = LEAST_EXPONENT
         self.first = 0
-        self.counts: Array = np.zeros(1, np.int64)
+        self.counts: Array = np.zeros(1)
 
     @property
     def width(self) -> float:
@@ -40,16 +40,16 @@ class Histogram:
         return (self.first + np.arange(len(self.counts) + 1)) * self.width
 
     @property
-    def total(self) -> int:
-        return int(self.counts.sum())
+    def total(self) -> float:
+        return float(self.counts.sum())
 
-    def add(self, values: torch.Tensor, low: float, high: float) -> None:
-        """Count f32 values, a tensor of one dim, all of them finite and from `low` to `high`."""
+    def add(self, values: torch.Tensor, low: float, high: float, weight: float = 1.0) -> None:
+        """Count f32 values, a tensor of one dim, all of them finite and from `low` to `high`, each as `weight`."""
         import torch
 
         self._widen(min(low, 0.0), max(high, 0.0))
         bins = torch.floor(values * 2.0**-self.exponent).to(torch.int32).sub_(self.first)
-        self.counts += torch.bincount(bins, minlength=len(self.counts)).numpy()
+        self.counts += weight * torch.bincount(bins, minlength=len(self.counts)).numpy()
 
     def _widen(self, low: float, high: float) -> None:
         """Make bins for the reals from `low` to `high`, 0 among them."""
@@ -66,6 +66,6 @@ class Histogram:
             exponent += 1
         if (exponent, first, end) == (self.exponent, self.first, last):
             return
-        counts = np.zeros(end - first + 1, np.int64)
+        counts = np.zeros(end - first + 1)
         np.add.at(counts, ((self.first + np.arange(len(self.counts))) >> shift) - first, self.counts)
         self.exponent, self.first, self.counts = exponent, first, counts

@@ -86,7 +86,8 @@ class HistogramObserver(Observer):
         if self.low == self.high:
             return self.low, self.high
         low, high = self.search()
-        return max(low, self.low), min(high, self.high)
+        low = min(max(low, self.low), self.high)
+        return low, max(low, min(high, self.high))
 
     @abstractmethod
     def search(self) -> Range:
@@ -120,7 +121,18 @@ class Entropy(HistogramObserver):
 
 
 class MeanSquaredError(HistogramObserver):
-    """The range with the least expected squared error of rounding inside it and clipping outside."""
+    """The range with the least squared error of rounding inside it and clipping outside, relative to the mean square.
+
+    The mean square is that of each run, so that a sample of large values does not decide for those of small ones.
+    """
+
+    def observe(self, values: torch.Tensor, low: float, high: float) -> None:
+        import torch
+
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        mean_square = torch.linalg.vector_norm(values, dtype=torch.float64).item() ** 2 / max(len(values), 1)
+        if mean_square > 0:
+            self.histogram.add(values, low, high, 1 / mean_square)
 
     def search(self) -> Range:
         from swkpu.quant.range_search import least_squared_error

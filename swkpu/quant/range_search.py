@@ -91,14 +91,18 @@ def _divergence(counts: Array, start: int, end: int) -> float:
 def least_squared_error(histogram: Histogram, low: float, high: float, symmetric: bool = False) -> Range:
     """The range within [low, high] of the least expected squared error, a bin's values being spread evenly.
 
-    First both ends shrink together; then each is moved around the best, twice.
+    First both ends shrink together; then each is moved around the best, twice. An empty histogram says nothing: the
+    range is the whole.
     """
+    if not histogram.counts.any():
+        return low, high
     best = _least(Spread(histogram, COARSE, symmetric), low * FRACTIONS, high * FRACTIONS)
     step = float(scales_and_zero_points(*best, symmetric=symmetric)[0])
     spread = Spread(histogram, max(1, min(COARSE, int(step / histogram.width / 4))), symmetric)
     for ends in ((1, 0), (0, 1)) * 2:
-        lows, highs = (best[i] + REFINEMENTS * ends[i] * (low, high)[i] for i in (0, 1))
-        best = _least(spread, np.maximum(lows, low), np.minimum(highs, high))
+        lows = np.clip(best[0] + REFINEMENTS * ends[0] * low, min(low, 0.0), max(low, 0.0))
+        highs = np.clip(best[1] + REFINEMENTS * ends[1] * high, min(high, 0.0), max(high, 0.0))
+        best = _least(spread, lows, highs)
     return best
 
 

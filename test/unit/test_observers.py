@@ -147,6 +147,22 @@ def test_mse_is_no_worse_than_min_max_and_near_the_best(sample: str, symmetric: 
         assert chosen < extremes * 0.97
 
 
+def test_mse_is_relative_to_each_run() -> None:
+    values = np.random.default_rng(0).standard_normal(20_000)
+    observer, pooled = MeanSquaredError(), MeanSquaredError()
+    for _ in range(9):
+        see(observer, values)
+    see(observer, 20 * values)
+    see(pooled, np.concatenate([values] * 9 + [20 * values]))
+    assert observer.range()[1] < pooled.range()[1] / 1.5
+
+
+def test_mse_keeps_extremes_that_were_not_sampled() -> None:
+    observer = MeanSquaredError()
+    observer.observe(torch.zeros(100), -1.0, 3.0)
+    assert observer.range() == (-1.0, 3.0)
+
+
 SHARES = np.linspace(0.025, 1, 40)
 
 
