@@ -70,11 +70,11 @@ class Case:
 
     def executable(self, precision: str) -> Executable | None:
         """The compiled program; None for mixed precision where this version has none."""
-        options: dict[str, Any] = {} if precision == "fp16" else {"calibration": self.ranges}
+        options: dict[str, Any] = {"calibration": self.ranges} if precision == "int8" else {}
         if precision == "mixed":
             if "max_error" not in signature(swkpu.compile).parameters:
                 return None
-            options["max_error"] = MAX_ERROR
+            options = {"calibration": self.subject.calibration(), "observer": self.observer, "max_error": MAX_ERROR}
         example = self.subject.inputs()[0]
         return swkpu.compile(self.subject.model, example, target=ours.TARGET, precision=precision, **options)
 

@@ -107,7 +107,7 @@ def check_kind(op: IRDLOperation, type: Tensor, accepted: Kind) -> None:
 
 
 def same_elements(a: Tensor, b: Tensor) -> None:
-    """Raise VerifyException unless a contraction multiplies such elements: of one storage type, or i8 with i4 weights."""
+    """Raise VerifyException unless a contraction multiplies such elements: of one type, or i8 with weights of i4."""
     stored = storage_of(a.element_type), storage_of(b.element_type)
     if stored[0] != stored[1] and stored != (i8, i4):
         raise misfit(f"input and weight differ in element type: {a.element_type} and {b.element_type}")

@@ -1,8 +1,8 @@
 """Quantized tensors in the nn dialect: into them, out of them, and the integer arithmetic between scales.
 
-A model comes in Q/DQ form: `nn.quantize` and `nn.dequantize` around operators of floats. `nn-quantize` turns it into integer
-form: contractions of stored values, then `nn.rescale` (TOSA 1.0 RESCALE) to the next tensor's scale. A function of one
-quantized tensor is `nn.table` (TOSA TABLE).
+A model comes in Q/DQ form: `nn.quantize` and `nn.dequantize` around operators of floats. `nn-quantize` turns it into
+integer form: contractions of stored values, then `nn.rescale` (TOSA 1.0 RESCALE) to the next tensor's scale. A function
+of one quantized tensor is `nn.table` (TOSA TABLE).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def quantized_type_of(value: SSAValue) -> QuantizedType | None:
 
 @irdl_op_definition
 class QuantizeOp(NNOp):
-    """The nearest stored value: `clamp(roundeven(x * f32(1 / scale)) + zero_point)`, as PyTorch's quantize_per_tensor.
+    """The nearest stored value, as PyTorch has it: `clamp(roundeven(x * f32(1 / scale)) + zero_point)`.
 
     The result's element type has scale and zero point. NaN becomes the zero point.
     """
@@ -73,8 +73,8 @@ class DequantizeOp(NNOp):
 class DequantizeWeightOp(NNOp):
     """A weight of i8 or i4 times its scales, which are symmetric: there is no zero point.
 
-    `scales` has one element per index of dim `axis`; with `group`, one row per index of dim 0 and one column per `group`
-    consecutive elements of the dims after it ([O, K / group]).
+    `scales` has one element per index of dim `axis`; with `group`, one row per index of dim 0 and one column per
+    `group` consecutive elements of the dims after it ([O, K / group]).
     """
 
     name = "nn.dequantize_weight"
@@ -124,8 +124,9 @@ class DequantizeWeightOp(NNOp):
 class RescaleOp(NNOp):
     """To another scale: `saturate((((x - zero_in) * multiplier + 2^(shift - 1)) >> shift) + zero_out)` in 64 bits.
 
-    TOSA 1.0 RESCALE without double rounding: halves round up. `multiplier` (0 to 2^31 - 1) and `shift` (2 to 62) are i32
-    and broadcast against x, so they may differ by channel. x and the result are i32, or quantized with their zero points.
+    TOSA 1.0 RESCALE without double rounding: halves round up. `multiplier` (0 to 2^31 - 1) and `shift` (2 to 62) are
+    i32 and broadcast against x, so they may differ by channel. x and the result are i32, or quantized with their zero
+    points.
     """
 
     name = "nn.rescale"

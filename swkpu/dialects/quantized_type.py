@@ -19,7 +19,7 @@ STORAGE_BITS = (8, 32)
 class QuantizedType(ParametrizedAttribute, TypeAttribute):
     """`!nn.q<i8, 0.0235, -128>`: the integer q stands for the real number `0.0235 * (q + 128)`.
 
-    Parameters: the storage type (i8 or i32), the scale (a positive f64) and the zero point (a value of the storage type).
+    Parameters: the storage type (i8 or i32), the scale (a positive f64) and the zero point (of the storage type).
     """
 
     name = "nn.q"

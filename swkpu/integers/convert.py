@@ -73,7 +73,8 @@ class _Conversion:
                 value.name_hint = op.result.name_hint
             op.result.replace_all_uses_with(value)
         if (reach := _reach(op.input)) < inf:
-            self.limits[value] = stored(value).bounded(reach / element.scale + 1)
+            whole = stored(value)
+            self.limits[value] = whole.bounded(min(whole.limit.item(), reach / element.scale + 1))
         if value is op.result:
             self._floats(op)
         else:

@@ -75,14 +75,20 @@ class Emitter:
         """The same float as a plain i32 tensor without offset or clamp."""
         if quantized_type_of(form.value) is None and form.is_bare:
             return form
-        if not self.are_steps(form, *(b for b in (form.low, form.high) if np.isfinite(b))):
-            form = self.fine(form)
-        value = self.centred(form)
-        for bound, operation in ((form.low, nn.MaximumOp), (form.high, nn.MinimumOp)):
-            steps = np.rint(bound / form.scale) if np.isfinite(bound) else None
-            if steps is not None and (np.abs(steps) <= form.limit).any():
-                value = self.emit(operation(value, self.integers(np.clip(steps, 1 - I32_LIMIT, I32_LIMIT - 1))))
-        return Affine(value, form.scale, scalar(0), form.limit)
+        bounds = [(form.low, nn.MaximumOp)] * bool((form.low > -form.reach).any())
+        bounds += [(form.high, nn.MinimumOp)] * bool((form.high < form.reach).any())
+        beyond = max(form.low, -form.high)  # where all elements may be: then it has to fit 32 bits
+        if not self.are_steps(form, *(b for b, _ in bounds)):
+            form = self.fine(form, max(beyond, 0.0))
+        elif (beyond / form.scale >= I32_LIMIT).any():
+            form = self.fine(form, beyond)
+        value, limit = self.centred(form), form.limit
+        for bound, operation in bounds:
+            steps = np.clip(np.rint(bound / form.scale), 1 - I32_LIMIT, I32_LIMIT - 1)
+            value = self.emit(operation(value, self.integers(steps)))
+        if beyond > 0:
+            limit = np.maximum(limit, np.ceil(beyond / form.scale))
+        return Affine(value, form.scale, scalar(0), limit)
 
     def at_scale(self, form: Affine, scale: Array) -> Affine:
         """The float as i32 in steps of `scale`, rounded once."""
@@ -96,7 +102,8 @@ class Emitter:
     def fine(self, form: Affine, beyond: float = 0.0) -> Affine:
         """The same float in steps so fine that constants, of up to `beyond`, are nearly whole numbers of them."""
         bare = replace(form, low=-np.inf, high=np.inf)
-        wide = self.at_scale(bare, (bare.reach + beyond) / 2**SUM_BITS)
+        reach = bare.reach + beyond
+        wide = self.at_scale(bare, np.where(reach > 0, reach / 2**SUM_BITS, bare.scale))
         return replace(wide, low=form.low, high=form.high)
 
     def are_steps(self, form: Affine, *constants: float | Array) -> bool:
@@ -109,7 +116,8 @@ class Emitter:
     def uniform(self, form: Affine) -> Affine:
         """One scale, offset and limit for all elements; the stored tensor itself where it has one."""
         if not form.is_uniform:
-            form = self.at_scale(form, scalar(float(form.reach.max()) / 2**SUM_BITS))
+            largest = float(form.reach.max()) or 1.0
+            form = self.at_scale(form, scalar(largest / 2**SUM_BITS))
         elif form.is_clamped:
             form = self.settled(form)
         return form.bounded(float(form.limit.max()))
@@ -136,7 +144,7 @@ class Emitter:
 
     def quantized(self, form: Affine | Lookup, element: QuantizedType) -> SSAValue:
         """The stored values nearest to the float, by one rounding."""
-        if isinstance(form, Affine) and form.is_bare and quantized_type_of(form.value) == element:
+        if isinstance(form, Affine) and form.is_dequantized and quantized_type_of(form.value) == element:
             return form.value
         table = lookup(form) if isinstance(form, Lookup) or not form.is_bare else None
         if table is not None:
@@ -159,7 +167,7 @@ class Emitter:
             raise AssertionError("a weight is a constant, folded where it is used as a float")
         if isinstance(form, Lookup):
             return self.emit(nn.TableOp(form.value, WeightAttr.from_array(form.reals.astype(np.float32)), f32))
-        if form.is_stored:
+        if form.is_dequantized:
             return self.emit(nn.DequantizeOp(form.value))
         settled = self.settled(form)
         value = self.emit(nn.CastOp(settled.value, f32))

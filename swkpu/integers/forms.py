@@ -43,9 +43,15 @@ class Affine:
 
     @property
     def is_stored(self) -> bool:
-        """Whether the value is a quantized i8 tensor as it is."""
+        """Whether the value is a quantized i8 tensor as it is, at one scale."""
         element = quantized_type_of(self.value)
-        return element is not None and element.storage.width.data == 8 and self.is_bare
+        return element is not None and element.storage.width.data == 8 and self.is_bare and self.scale.size == 1
+
+    @property
+    def is_dequantized(self) -> bool:
+        """Whether the float is what the value's own type says: a stored tensor that nothing was done to."""
+        element = quantized_type_of(self.value)
+        return element is not None and self.is_bare and self.scale.size == 1 and self.scale.item() == element.scale
 
     @property
     def is_bare(self) -> bool:

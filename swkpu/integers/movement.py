@@ -65,7 +65,7 @@ def _next_type(op: Operation) -> QuantizedType | None:
 
 
 def _coarsest(parts: list[Affine | Lookup]) -> QuantizedType | None:
-    if not all(isinstance(p, Affine) and p.is_stored for p in parts):
+    if not all(isinstance(p, Affine) and p.is_stored and p.is_dequantized for p in parts):
         return None
     types = [t for p in parts if (t := quantized_type_of(p.value)) is not None]
     return max(types, key=lambda t: (t.scale, t.zero_point))

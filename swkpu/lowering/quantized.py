@@ -52,12 +52,27 @@ def lower_dequantize(op: nn.DequantizeOp) -> list[Operation]:
 def lower_rescale(op: nn.RescaleOp) -> list[Operation]:
     result, zero_points = type_of(op.result), op.zero_points
     element = storage_of(result.element_type)
+    if _changes_nothing(op):
+        return [df.ReshapeOp(op.input, result.get_shape())]
 
     def rescale(b: Builder, a: list[SSAValue]) -> SSAValue:
         value, multiplier, shift = a
         return b.insert(df.RescaleOp(value, multiplier, shift, *zero_points, element)).results[0]
 
     return elementwise(op.operands, result, rescale)
+
+
+def _changes_nothing(op: nn.RescaleOp) -> bool:
+    """Whether only the type differs: a factor of 1 between equal zero points, and no saturation."""
+    before, after = op.zero_points
+    multiplier, shift = (v.owner.array() if isinstance(v.owner, df.ConstantOp) else None for v in op.operands[1:])
+    if before != after or storage_of(type_of(op.input).element_type) != storage_of(type_of(op.result).element_type):
+        return False
+    return (
+        multiplier is not None
+        and shift is not None
+        and bool((multiplier.astype("int64") == 1 << shift.astype("int64")).all())
+    )
 
 
 @lowering(nn.TableOp)

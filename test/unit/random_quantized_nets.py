@@ -64,6 +64,7 @@ class Value:
     magnitude: float
     """The largest number that it is a difference of: its rounding errors are in proportion to that."""
     is_stored: bool = False
+    scale: float = 0.0
 
 
 @dataclass
@@ -103,7 +104,7 @@ class Chain:
         if self.value.is_stored:
             return
         low, high = min(self.value.reals.min().item(), 0.0), max(self.value.reals.max().item(), 0.0)
-        high = max(high, low + self.value.magnitude / 2**16)
+        high = max(high, low + self.value.magnitude / 2**16) if low < high else 255.0
         if self.rng.random() < 0.3:
             low, high = (f * self.rng.choice([0.5, 2.0, 8.0]) for f in (low, high))
         scale = (high - low) / 255
@@ -131,7 +132,7 @@ class Chain:
         reals = stored.reals(stored.ideal(self.value.reals).round())
         at = len(self.steps) - 1
         self.value = Value(
-            self.net(nn.DequantizeOp(self.quantized[-1])), at, reals, magnitude(reals), stored.bits == 8
+            self.net(nn.DequantizeOp(self.quantized[-1])), at, reals, magnitude(reals), stored.bits == 8, stored.scale
         )
 
     def other(self) -> Value:
@@ -167,6 +168,11 @@ class Chain:
 
     # ---- contractions ----
 
+    def contract(self, op: Operation, formula: Formula, x: Value, weight: float) -> None:
+        """A bias is rounded to steps of s_x s_w, however small the result is."""
+        self.apply(op, formula)
+        self.value.magnitude = max(self.value.magnitude, x.scale * weight / 100 * 2**12)
+
     def conv(self) -> None:
         self.store()
         c = self.value.reals.shape[1]
@@ -174,7 +180,7 @@ class Chain:
         padding = int(self.rng.integers(0, 2)) if min(self.value.reals.shape[2:]) >= kernel else kernel - 1
         w, reals = self.weight((out, c, kernel, kernel), 0, c * kernel**2)
         op = nn.Conv2dOp(self.value.ssa, w, (1, 1), (padding,) * 4)
-        self.apply(op, lambda x: F.conv2d(x, reals, padding=padding))
+        self.contract(op, lambda x: F.conv2d(x, reals, padding=padding), self.value, magnitude(reals))
         self.bias()
 
     def depthwise(self) -> None:
@@ -182,7 +188,7 @@ class Chain:
         c = self.value.reals.shape[1]
         w, reals = self.weight((c, 1, 3, 3), 0, 9)
         op = nn.Conv2dOp(self.value.ssa, w, (1, 1), (1,) * 4, groups=c)
-        self.apply(op, lambda x: F.conv2d(x, reals, padding=1, groups=c))
+        self.contract(op, lambda x: F.conv2d(x, reals, padding=1, groups=c), self.value, magnitude(reals))
         self.bias()
 
     def conv_transpose(self) -> None:
@@ -289,9 +295,11 @@ class Chain:
         self.constant_op(nn.MulOp, factor, torch.mul)
         kind, formula = FUNCTIONS[self.rng.integers(len(FUNCTIONS))]
         self.apply(kind(self.value.ssa), formula)
+        self.store()
 
     def gate(self) -> None:
         """x * sigmoid(x), by the product of a tensor and a table."""
+        self.constant_op(nn.MulOp, np.array(8 / self.largest(), np.float32), torch.mul)
         self.store()
         value = self.value
         self.apply(nn.SigmoidOp(value.ssa), torch.sigmoid)
@@ -402,7 +410,7 @@ FUNCTIONS: list[tuple[Any, Formula]] = [
     (lambda x: nn.GeluOp(x, "none"), F.gelu),
 ]
 PIECES = {"apply", "store", "store_for_norm", "round_to", "other", "per_channel", "weight", "result", "bias"}
-PIECES |= {"constant_op", "largest", "pairwise", "epsilon"}
+PIECES |= {"contract", "constant_op", "largest", "pairwise", "epsilon"}
 OPERATORS = sorted(
     name for name, v in vars(Chain).items() if callable(v) and not name.startswith("_") and name not in PIECES
 )
