@@ -19,7 +19,7 @@ SOURCES := swkpu test
 
 help:
 	@echo "make venv    create .venv with everything needed"
-	echo "make demo    compile and run resnet18 for kpu-t64 at bf16"
+	echo "make demo    calibrate, compile and run resnet18 for kpu-t64 at int8"
 	echo "make test    lint, types, lit, unit and end-to-end tests, with a summary"
 	echo "make lint | format | types | lit | unit | e2e    one of them"
 	echo "make bench   the benchmarks"

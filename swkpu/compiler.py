@@ -36,7 +36,9 @@ def default_precision(machine: Machine) -> str:
 
 
 def check_precision(machine: Machine, precision: str) -> None:
-    """Raises TargetError where the target's tiles do not multiply at a precision."""
+    """Raises TargetError where the target's tiles do not multiply at a precision. Mixed is int8 and a float."""
+    if precision == "mixed" and "int8" in machine.precisions and set(FLOAT_PRECISIONS) & set(machine.precisions):
+        return
     if precision not in machine.precisions:
         raise TargetError(f"target {machine.name} has no {precision} tiles; it has {', '.join(machine.precisions)}")
 
@@ -83,6 +85,7 @@ def compile(
     name: str | None = None,
     calibration: Calibration | Iterable[Any] | str | PathLike[str] | None = None,
     observer: str = "mse",
+    max_error: float | None = None,
     example_kwargs: Mapping[str, Any] | None = None,
 ) -> Executable:
     """Compile a model for a target.
@@ -91,13 +94,16 @@ def compile(
                     `package.module:callable`
     example_inputs  the inputs of one call; they fix the shapes. Not needed where the model brings its own
     target          a built-in target's name, or the path of a target file
-    precision       fp32, bf16, fp16, int8 or int4; the default is the first of bf16, fp16, fp32 that the target has
+    precision       fp32, bf16, fp16, int8, int4, or mixed: each layer int8 or the float that the error target asks for;
+                    the default is the first of bf16, fp16, fp32 that the target has
     profile         one of the target's power profiles
     example_kwargs  the inputs of that call that are passed by name
     calibration     what int8 and int4 find the ranges of values with, seen once: an iterable of inputs (arrays or
                     tensors, tuples of them, dicts by name; the first dim counts samples), a folder of images, a .npy or
                     .npz file, for a model of the zoo "synthetic:100"; or a Calibration or its .json file
     observer        how ranges are chosen: min-max, moving-average, percentile, entropy or mse
+    max_error       for mixed precision: the largest difference from the model's own results on calibration data, over
+                    the largest absolute value of a result; 0.01 where it is not given
 
     Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, CalibrationError, MappingError or MemoryError.
     """
@@ -112,7 +118,8 @@ def compile(
     precision = precision or default_precision(machine)
     check_precision(machine, precision)
     zoo_name = model if isinstance(model, str) else None
-    ranges = ranges_pass(None if calibration is None else Source(calibration, observer, zoo_name), precision)
+    source = None if calibration is None else Source(calibration, observer, zoo_name)
+    ranges = ranges_pass(source, precision, machine, max_error)
     if isinstance(model, str):
         resolved = resolve_model(model)
         exported, default_name = resolved.exported(), resolved.name

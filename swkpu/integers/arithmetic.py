@@ -127,6 +127,7 @@ def multiply(e: Emitter, op: nn.MulOp, forms: list[Form | None]) -> Result:
             return _fits(op, constant) and scaled(e, form, constant)
     if a is None or b is None:
         return None
+    a, b = (e.settled(f) if f.is_clamped else f for f in (a, b))
     room = isqrt(2**30)
     if float(a.limit.max()) * float(b.limit.max()) >= 2.0**30:
         small, large = sorted((a, b), key=lambda f: float(f.limit.max()))

@@ -79,7 +79,8 @@ def convolve_transposed(e: Emitter, op: nn.ConvTransposeOp, forms: list[Form | N
     value = e.like(op, [x.value, w.value], i32)
     weights = w.integers.astype(np.float64)
     each = np.abs(weights).reshape(groups, -1, *weights.shape[1:]).sum((1, *range(3, 3 + op.SPATIAL)))
-    scales, magnitudes = np.tile(w.scales, groups).reshape(-1, *ones), each.reshape(-1, *ones)
+    scales = _useful(np.tile(w.scales, groups), each.reshape(-1)).reshape(-1, *ones)
+    magnitudes = each.reshape(-1, *ones)
     offset = scalar(0)
     if x.offset.any():
         offset = x.offset * _sums_by_place(op, weights)

@@ -124,6 +124,8 @@ class Emitter:
 
     def narrowed(self, form: Affine, bits: float) -> Affine:
         """A plain i32 tensor whose elements are below 2^bits."""
+        if form.is_clamped:
+            form = self.settled(form)
         if float(form.limit.max()) < 2.0**bits:
             return self.settled(form)
         reach = form.reach if form.scale.size > 1 else scalar(float(form.reach.max()))

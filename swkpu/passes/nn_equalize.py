@@ -161,18 +161,18 @@ def _magnitudes(layer: Layer, run: int) -> Array:
     weight, groups = constant_array(layer.weight), _groups(layer)
     assert weight is not None
     outputs, inputs = weight.shape[0], weight.shape[1] // run
-    return np.abs(weight).reshape(groups, outputs // groups, inputs, -1).max(3, initial=0).astype(np.float64)
+    return np.abs(weight).reshape(groups, outputs // groups, inputs, -1).max(3, initial=0)
 
 
 def _scaled_weight(layer: Layer, multiplier: Array | None, divisor: Array | None) -> Array:
     weight, groups = constant_array(layer.weight), _groups(layer)
     assert weight is not None
     outputs, inputs = weight.shape[:2]
-    by_channel = weight.reshape(groups, outputs // groups, inputs, -1).astype(np.float64)
+    by_channel = weight.reshape(groups, outputs // groups, inputs, -1)
     if multiplier is not None:
-        by_channel = by_channel * multiplier.reshape(groups, 1, inputs, 1)
+        by_channel = by_channel * multiplier.astype(np.float32).reshape(groups, 1, inputs, 1)
     if divisor is not None:
-        by_channel = by_channel / divisor.reshape(groups, -1, 1, 1)
+        by_channel = by_channel / divisor.astype(np.float32).reshape(groups, -1, 1, 1)
     return by_channel.reshape(weight.shape)
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 FEW_SAMPLES = 100
-SAMPLED_ELEMENTS = 1 << 15
-"""Elements of a value that a histogram takes of each run; extremes are always of all."""
+SAMPLED_ELEMENTS = 1 << 14
+"""A histogram takes about this many elements of a value from each run; extremes are always of all."""
 
 Points = Callable[[FuncOp], Mapping[SSAValue, Point]]
 Progress = Callable[[int], None]
@@ -48,12 +48,17 @@ class Calibration:
     observer: str
     samples: int
     values: Mapping[str, ValueRange] = field(default_factory=dict[str, ValueRange])
+    precisions: Mapping[str, str] = field(default_factory=dict[str, str])
+    """For mixed precision: that of each layer, by the name of its value."""
 
     def annotate(self, module: ModuleOp) -> None:
-        """Write the ranges on the module's values. Raises CalibrationError for names that the module lacks."""
-        from swkpu.quant.ranges import annotate
+        """Write the ranges on the module's values, and precisions on its layers. Raises CalibrationError for names that
+        the module lacks.
+        """
+        from swkpu.quant.ranges import annotate, annotate_precisions
 
         annotate(module, {name: (value.low, value.high) for name, value in self.values.items()})
+        annotate_precisions(module, self.precisions)
 
     def to_json(self) -> str:
         from swkpu.quant.calibration_file import to_json
@@ -103,7 +108,7 @@ def calibrate(
     import torch
 
     from swkpu.interp.prepared import PreparedFunction
-    from swkpu.quant.samples import batch_of, inputs_of, runs
+    from swkpu.quant.samples import batch_of, inputs_of, items_of, runs
 
     function = entry_of(module)
     make = observer_factory(observer) if isinstance(observer, str) else observer
@@ -112,11 +117,10 @@ def calibrate(
     prepared = PreparedFunction(module, function)
     inputs = inputs_of(module)
     batch = batch_of(inputs) or 1
-    items = [samples] if isinstance(samples, np.ndarray | torch.Tensor | Mapping) else samples
 
     done = 0
     with torch.no_grad():
-        for run in runs(items, inputs):
+        for run in runs(items_of(samples), inputs):
 
             def observe(value: SSAValue, tensor: torch.Tensor, first: int = run.first_sample) -> None:
                 if value in watched:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from swkpu.errors import CalibrationError
+from swkpu.passes.op_precision import CHOICES
 from swkpu.quant.calibration import Calibration, ValueRange
 
 VERSION = 1
@@ -26,7 +27,14 @@ def to_json(calibration: Calibration) -> str:
     }
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
     values = [f"    {json.dumps(name)}: {json.dumps(vars(value))}" for name, value in calibration.values.items()]
-    return "\n".join(["{", *lines, '  "values": {', ",\n".join(values), "  }", "}"]) + "\n"
+    sections = ['  "values": {', ",\n".join(values), "  }"]
+    if calibration.precisions:
+        layers = [
+            f"    {json.dumps(name)}: {json.dumps(precision)}" for name, precision in calibration.precisions.items()
+        ]
+        sections[-1] += ","
+        sections += ['  "precisions": {', ",\n".join(layers), "  }"]
+    return "\n".join(["{", *lines, *sections, "}"]) + "\n"
 
 
 def load(path: str) -> Calibration:
@@ -63,7 +71,8 @@ class _Reader:
             raise CalibrationError(f"{self.source}:{error.lineno}:{error.colno}: error: {error.msg}") from None
         except RecursionError:
             raise CalibrationError(f"{self.source}: nested too deeply") from None
-        top = self.table("the file", data, ("format", "version", "model", "observer", "samples", "values"))
+        keys = ("format", "version", "model", "observer", "samples", "values")
+        top = self.table("the file", data, keys, optional=("precisions",))
         if top["format"] != FORMAT or top["version"] != VERSION:
             self.fail("format, version", f'"{FORMAT}", {VERSION}', [top["format"], top["version"]])
         samples = top["samples"]
@@ -73,7 +82,18 @@ class _Reader:
             self.fail("values", "ranges by the names of values", top["values"])
         values = cast("dict[str, object]", top["values"])
         ranges = {name: self.value_range(f"values.{name}", value) for name, value in values.items()}
-        return Calibration(self.text("model", top["model"]), self.text("observer", top["observer"]), samples, ranges)
+        precisions = self.precisions(top.get("precisions", {}))
+        model, observer = self.text("model", top["model"]), self.text("observer", top["observer"])
+        return Calibration(model, observer, samples, ranges, precisions)
+
+    def precisions(self, data: object) -> dict[str, str]:
+        if not isinstance(data, dict):
+            self.fail("precisions", "precisions by the names of layers", data)
+        found = cast("dict[str, object]", data)
+        for name, precision in found.items():
+            if precision not in CHOICES:
+                self.fail(f"precisions.{name}", f"one of {', '.join(CHOICES)}", precision)
+        return cast("dict[str, str]", found)
 
     def value_range(self, where: str, data: object) -> ValueRange:
         row = self.table(where, data, ("op", *NUMBERS))
@@ -83,17 +103,18 @@ class _Reader:
                 self.fail(f"{where}.{upper}", f"at least {lower}, which is {row[lower]}", row[upper])
         return ValueRange(self.text(f"{where}.op", row["op"]), *numbers)
 
-    def table(self, where: str, data: object, keys: tuple[str, ...]) -> dict[str, Any]:
-        """An object with exactly these keys."""
+    def table(self, where: str, data: object, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+        """An object with exactly these keys, and perhaps the optional ones."""
         if not isinstance(data, dict):
             self.fail(where, f"an object with the keys {', '.join(keys)}", data)
         table = cast("dict[str, Any]", data)
         for key in table:
-            if key not in keys:
-                close = get_close_matches(key, keys, 1)
+            if key not in (*keys, *optional):
+                close = get_close_matches(key, (*keys, *optional), 1)
                 hint = f"did you mean {close[0]}? " if close else ""
+                expected = ", ".join((*keys, *optional))
                 raise CalibrationError(
-                    f"{self.source}: {where}: unknown key {json.dumps(key)}; {hint}expected {', '.join(keys)}"
+                    f"{self.source}: {where}: unknown key {json.dumps(key)}; {hint}expected {expected}"
                 )
         for key in keys:
             if key not in table:

@@ -17,12 +17,14 @@ from swkpu.quant.names import entry_of, value_names
 from swkpu.quant.trial import Inputs, Trials, layers_of
 from swkpu.target import Machine
 
+DEFAULT_ERROR = 0.01
+"""The relative error that mixed precision keeps within where the user names none."""
 SENSITIVITY_SAMPLES = 1
 """Samples on which each layer's noise alone is measured."""
 FLOATS = ("fp16", "bf16", "fp32")
 """What a layer may be besides int8, the cheapest first."""
-_DTYPES = {"int8": "i8", "fp16": "f16", "bf16": "bf16", "fp32": "f32"}
-_BYTES = {"int8": 1, "fp16": 2, "bf16": 2, "fp32": 4}
+_DTYPES = {"int8": "i8", "int4": "i4", "fp16": "f16", "bf16": "bf16", "fp32": "f32"}
+_BYTES = {"int8": 1.0, "int4": 0.5, "fp16": 2.0, "bf16": 2.0, "fp32": 4.0}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class MixedChoice:
     """The choice for a module: the error it makes on the samples, relative to the largest result, and its layers."""
 
     max_error: float
-    target_error: float
+    target_error: float | None
     layers: tuple[LayerChoice, ...]
 
     @property
@@ -61,13 +63,17 @@ def choose_precisions(
     samples       inputs of the module, a few; the error is measured on all of them
     target_error  the largest absolute difference allowed, over the largest absolute value of the result
 
-    Layers are int8 in the order of the noise they add by themselves per cycle they save, as many as meet the target;
-    the rest are fp16, bf16 or fp32, the first of which the target has and with which all layers meet it.
+    Layers become int8 in the order of the noise they add by themselves per cycle they save: as many of the first as
+    together meet the target, then each later one with which it is still met. The rest are fp16, bf16 or fp32: the first
+    of these that the machine has and with which all layers meet the target.
 
     Raises CalibrationError where no float precision of the machine does, or for no samples.
     """
     if not samples:
-        raise CalibrationError("mixed precision needs samples: it measures the error on them")
+        raise CalibrationError(
+            "mixed precision measures errors on samples, and a calibration file has none: give the samples, or a file "
+            "that has precisions, as `swkpu calibrate --max-error` writes it"
+        )
     say = progress or (lambda _: None)
     trials = Trials(module, samples)
     layers = layers_of(entry_of(module))
@@ -81,6 +87,16 @@ def choose_precisions(
         base, _ = _cheapest_base(trials, len(layers), available, target_error)
         chosen, error = _with_integers(trials, costs, base, target_error, say)
     return _written(module, layers, costs, trials, chosen, error, target_error)
+
+
+def assess_precision(module: ModuleOp, samples: Sequence[Inputs], machine: Machine, precision: str) -> MixedChoice:
+    """What one precision for all layers of a folded f32 module with ranges gives: as `choose_precisions`, no choice."""
+    if not samples:
+        raise CalibrationError("the quality of layers is measured on samples, and a calibration file has none")
+    trials, layers = Trials(module, samples), layers_of(entry_of(module))
+    costs = [_Costs(layer, machine) for layer in layers]
+    everywhere = [precision] * len(layers)
+    return _written(module, layers, costs, trials, everywhere, trials.error(everywhere), None)
 
 
 def _cheapest_base(trials: Trials, count: int, available: Sequence[str], target: float) -> tuple[str, float]:
@@ -122,7 +138,14 @@ def _with_integers(
             low, best = middle, error
         else:
             high = middle - 1
-    return first(low), best
+    chosen = first(low)
+    for index in order[low + 1 :]:  # a later layer may still fit
+        say(f"int8 for layer {index + 1} of {len(costs)} as well")
+        more = [*chosen[:index], "int8", *chosen[index + 1 :]]
+        error = trials.error(more)
+        if error <= target:
+            chosen, best = more, error
+    return chosen, best
 
 
 def _written(
@@ -132,7 +155,7 @@ def _written(
     trials: Trials,
     chosen: Sequence[str],
     error: float,
-    target: float,
+    target: float | None,
 ) -> MixedChoice:
     names = value_names(entry_of(module))
     quality = trials.sqnr_by_layer(chosen)

@@ -57,6 +57,13 @@ def batch_of(inputs: Sequence[ModelInput]) -> int | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
+def items_of(samples: Iterable[Any]) -> Iterable[Any]:
+    """Samples as items: an array, a tensor or a dict by itself is one item, of all samples at once."""
+    import torch
+
+    return [samples] if isinstance(samples, np.ndarray | torch.Tensor | Mapping) else samples
+
+
 def runs(items: Iterable[Any], inputs: Sequence[ModelInput]) -> Iterator[Run]:
     """The runs that the items make. Their samples are taken as they come and regrouped into the module's batch.
 

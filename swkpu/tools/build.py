@@ -8,17 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swkpu.errors import ModelError
 from swkpu.quant.observers import DEFAULT_OBSERVER, OBSERVERS
 
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
-    from xdsl.passes import ModulePass
 
     from swkpu.executable import Executable
     from swkpu.frontend.resolve import ResolvedModel
     from swkpu.passes.pipeline import Level
-    from swkpu.quant.source import Source
+    from swkpu.quant.mixed import MixedChoice
+    from swkpu.quant.source import CalibratePass, Source
     from swkpu.target import Machine
 
 PRECISIONS = ("int8", "int4", "fp16", "bf16", "fp32", "mixed")
@@ -37,6 +36,8 @@ class Options:
     batch: int | None = None
     input_shape: tuple[int, ...] | None = None
     calibration: Source | None = None
+    max_error: float | None = None
+    layers: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Imported:
     module: ModuleOp
     machine: Machine
     precision: str
-    ranges: ModulePass | None
+    ranges: CalibratePass | None
     import_seconds: float
 
 
@@ -59,6 +60,8 @@ class Built:
     resolved: ResolvedModel
     import_seconds: float
     compile_seconds: float
+    quality: MixedChoice | None = None
+    """What was chosen or measured of each layer, where that was asked for."""
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +83,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what int8 and int4 are calibrated with: a folder of images, a .npy or .npz file of samples, a .json file "
         "of `swkpu calibrate`, or synthetic[:N] for a zoo model")  # fmt: skip
     add_observer(parser)
-    add("--max-error", type=float, metavar="X", help="error that mixed precision keeps within")
+    add("--max-error", type=float, metavar="X",
+        help="with --precision mixed: the relative error allowed on the calibration data (default: 0.01)")  # fmt: skip
+    add("--layers", action="store_true",
+        help="print the precision and the signal-to-noise ratio of each layer at an integer precision")  # fmt: skip
 
 
 def add_observer(parser: argparse.ArgumentParser) -> None:
@@ -100,13 +106,13 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """Raises ModelError for options that this version has nothing to do with."""
     from swkpu.quant.source import Source
 
-    if args.precision == "mixed" or args.max_error is not None:
-        raise ModelError("--precision mixed, which --max-error is for, is not supported yet")
     source = None if args.calibration is None else Source(args.calibration, args.observer, args.model)
-    return Options(args.model, args.target, args.profile, args.precision, args.batch, args.input_shape, source)
+    return Options(
+        args.model, args.target, args.profile, args.precision, args.batch, args.input_shape, source,
+        args.max_error, args.layers,
+    )  # fmt: skip
 
 
 def import_model(options: Options, step: Callable[[str], None]) -> Imported:
@@ -118,7 +124,7 @@ def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     machine = load_target(options.target, options.profile)
     precision = options.precision or default_precision(machine)
     check_precision(machine, precision)
-    ranges = ranges_pass(options.calibration, precision)
+    ranges = ranges_pass(options.calibration, precision, machine, options.max_error, options.layers)
     step(f"finding {options.model}")
     start = time.perf_counter()
     from swkpu.frontend.importer import import_program
@@ -161,4 +167,5 @@ def build(options: Options, step: Callable[[str], None]) -> Built:
     program = program_of(imported.module, imported.machine)
     seconds += time.perf_counter() - start
     executable = Executable(program, imported.machine, imported.import_seconds + seconds)
-    return Built(executable, imported.resolved, imported.import_seconds, seconds)
+    found = imported.ranges.found if imported.ranges is not None else []
+    return Built(executable, imported.resolved, imported.import_seconds, seconds, found[0] if found else None)

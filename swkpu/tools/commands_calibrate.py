@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
 
     from swkpu.quant.calibration import Calibration
-    from swkpu.quant.data import Samples
+    from swkpu.quant.source import Inputs, Source
 
 EXAMPLE = """\
 examples:
   swkpu calibrate resnet18 --data photos/ -o resnet18.json
   swkpu calibrate mobilenet_v2 --data synthetic:100 --observer percentile:99.99
   swkpu compile resnet18 --precision int8 --calibration resnet18.json
+  swkpu calibrate mobilenet_v2 --data synthetic:100 --max-error 0.01 --target kpu-t64
 """
 
 
@@ -33,14 +35,20 @@ def add_calibrate(parser: ArgumentParser) -> None:
     add("--data", required=True, metavar="DATA",
         help="a folder of images, a .npy or .npz file of samples, or synthetic[:N] for a zoo model")  # fmt: skip
     add_observer(parser)
+    add("--max-error", type=float, metavar="X",
+        help="choose each layer's precision too, so that mixed precision keeps within this relative error")  # fmt: skip
+    add("--target", default="kpu-t64", metavar="NAME", help="the target that --max-error is for (default: kpu-t64)")
     add("--samples", type=int, metavar="N", help="use only the first N samples")
     add("-o", "--output", type=Path, metavar="FILE", help="where to write (default: MODEL.calibration.json)")
 
 
 def calibrate_command(args: argparse.Namespace) -> int:
     from swkpu.quant.data import open_samples
+    from swkpu.quant.mixed import choose_precisions
     from swkpu.quant.samples import batch_of, inputs_of
     from swkpu.quant.source import Source
+    from swkpu.target import load_target
+    from swkpu.tools.commands_compile import print_layers
 
     console.check_folders(args.output)
     Source(args.data, args.observer).check()
@@ -49,11 +57,22 @@ def calibrate_command(args: argparse.Namespace) -> int:
         module = _folded(args, step)
     inputs = inputs_of(module)
     samples = open_samples(args.data, inputs, args.model).first(args.samples)
+    target_error: float | None = args.max_error
+    machine = load_target(args.target)
     with console.progress(-(-len(samples) // (batch_of(inputs) or 1))) as step:
-        calibration = _calibrated(module, samples, args.observer, step)
+        kept: list[Inputs] = []
+        calibration = _calibrated(module, Source(samples, args.observer), kept, step, len(samples))
+    choice = None
+    if target_error is not None:
+        calibration.annotate(module)
+        with console.progress() as step:
+            choice = choose_precisions(module, kept, machine, target_error, step)
+        calibration = replace(calibration, precisions=choice.precisions)
     output = args.output or Path(f"{calibration.model}.calibration.json")
     calibration.save(str(output))
     print(_summary(calibration, args.data, output, time.perf_counter() - start))
+    if choice is not None:
+        print_layers(choice)
     return OK
 
 
@@ -77,11 +96,11 @@ def _folded(args: argparse.Namespace, step: Callable[[str], None]) -> ModuleOp:
     return module
 
 
-def _calibrated(module: ModuleOp, samples: Samples, observer: str, step: Callable[[str], None]) -> Calibration:
-    from swkpu.quant.calibration import calibrate
-
-    step(f"sample 1 of {len(samples)}")
-    return calibrate(module, samples, observer, progress=lambda done: step(f"sample {done + 1} of {len(samples)}"))
+def _calibrated(
+    module: ModuleOp, source: Source, kept: list[Inputs], step: Callable[[str], None], count: int
+) -> Calibration:
+    step(f"sample 1 of {count}")
+    return source.calibration(module, lambda done: step(f"sample {done + 1} of {count}"), kept)
 
 
 def _summary(calibration: Calibration, data: str, output: Path, seconds: float) -> str:

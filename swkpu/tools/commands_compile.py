@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections import Counter
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from swkpu.tools.common import FAULT, OK, ArgumentParser
 
 if TYPE_CHECKING:
     from swkpu.passes.pipeline import Level
+    from swkpu.quant.mixed import MixedChoice
 
 EMIT = ("nn", "df", "kpu", "asm")
 
@@ -32,7 +35,8 @@ DEMO_EXAMPLE = """\
 example:
   swkpu demo
 """
-DEMO_MIN_SQNR_DB = 30.0
+DEMO_SAMPLES = "synthetic:100"
+DEMO_MIN_SQNR_DB = 25.0
 
 
 # ---- compile -------------------------------------------------------------------------------------------------------
@@ -60,7 +64,18 @@ def compile_command(args: argparse.Namespace) -> int:
     output = args.output or Path(f"{built.resolved.name}.kpu")
     built.executable.save(str(output))
     print(_summary(built, output))
+    if options.layers and built.quality is not None:
+        print_layers(built.quality)
     return OK
+
+
+def print_layers(choice: MixedChoice) -> None:
+    """A line per layer: its precision, its modelled cycles and the SQNR of what it stores."""
+    width = max(len("layer"), *(len(layer.name) for layer in choice.layers))
+    print(f"\n{'layer':<{width}}  op                 precision      cycles     SQNR")
+    for layer in choice.layers:
+        sqnr = "exact" if layer.sqnr_db == inf else f"{layer.sqnr_db:.1f} dB"
+        print(f"{layer.name:<{width}}  {layer.op:<18} {layer.precision:<9} {layer.cycles:>11,.0f} {sqnr:>8}")
 
 
 def _emit_module(options: Options, level: Level, output: Path | None) -> int:
@@ -91,6 +106,7 @@ def _summary(built: Built, output: Path) -> str:
     program, machine = built.executable.program, built.executable.machine
     meta = program.metadata
     constants = len(program.constants)
+    quality = {} if built.quality is None else {"precision": _quality(built.quality)}
     milliseconds = meta.estimated_cycles / machine.profile.mhz / 1e3
     rows = {
         "model": f"{meta.model}, {meta.precision}, batch {meta.batch}",
@@ -102,8 +118,15 @@ def _summary(built: Built, output: Path) -> str:
         "memory": f"L1 {size(meta.peak_l1_bytes)}, L2 {size(meta.peak_l2_bytes)}, DRAM {size(meta.peak_dram_bytes)}",
         "took": f"{built.import_seconds + built.compile_seconds:.1f} s "
         f"(capture and import {built.import_seconds:.1f} s, compile {built.compile_seconds:.1f} s)",
-    }
+    } | quality
     return "\n".join(f"{name:<10}{value}" for name, value in rows.items())
+
+
+def _quality(choice: MixedChoice) -> str:
+    counts = Counter(layer.precision for layer in choice.layers)
+    shares = ", ".join(f"{precision} {count}" for precision, count in sorted(counts.items()))
+    within = "" if choice.target_error is None else f" of {choice.target_error:g}"
+    return f"layers: {shares}; relative error on samples {choice.max_error:.2g}{within}"
 
 
 # ---- estimate ------------------------------------------------------------------------------------------------------
@@ -136,11 +159,14 @@ def estimate_command(args: argparse.Namespace) -> int:
 
 
 def demo_command(args: argparse.Namespace) -> int:
-    """Everything once: compile, write the file, read it back, run it, compare with PyTorch."""
+    """Everything once: calibrate, compile, write the file, read it back, run it, compare with PyTorch."""
     from swkpu.executable import Executable
+    from swkpu.quant.source import Source
 
-    options = Options("resnet18", "kpu-t64", precision="bf16")
-    print(f"$ swkpu compile {options.model} --target {options.target} --precision {options.precision} -o resnet18.kpu")
+    model, target, precision = "resnet18", "kpu-t64", "int8"
+    options = Options(model, target, precision=precision, calibration=Source(DEMO_SAMPLES, zoo_name=model))
+    command = f"swkpu compile {model} --target {target} --precision {precision} --calibration {DEMO_SAMPLES}"
+    print(f"$ {command} -o {model}.kpu")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "resnet18.kpu"
         with console.progress(STEPS) as step:

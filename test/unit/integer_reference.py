@@ -34,6 +34,20 @@ class Q:
         return (stored.astype(F) - F(self.zero)) * F(self.scale)
 
 
+def activation(low: float, high: float) -> Q:
+    """The stored int8 that cover a range, with 0 among them."""
+    scale = high / 255 - low / 255
+    return Q(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
+def weight(reals: Array) -> tuple[Array, Array]:
+    """Int8 by output channel, and the scales: the largest magnitude is 127."""
+    largest = np.abs(reals).reshape(len(reals), -1).max(1)
+    scales = largest / F(127)
+    stored = np.rint(reals / scales.reshape(-1, *(1,) * (reals.ndim - 1)))
+    return stored.astype(np.int64), scales.astype(np.float64)
+
+
 # ---- RESCALE and TABLE ---------------------------------------------------------------------------------------------
 
 

@@ -113,7 +113,8 @@ def stored_inputs(module: ModuleOp, inputs: Sequence[Array]) -> list[torch.Tenso
     for argument, x in zip(entry(module).args, inputs, strict=True):
         element = quantized_type_of(argument)
         if element is not None and x.dtype == np.float32:
-            x = np.rint(x * np.float32(1 / element.scale)) + element.zero_point
+            x = np.nan_to_num(np.rint(x * np.float32(1 / element.scale)), posinf=np.inf, neginf=-np.inf)
+            x = x.astype(np.float64) + element.zero_point
             x = np.clip(x, *element.limits).astype(np.int8)
         out.append(torch.from_numpy(np.ascontiguousarray(x)))
     return out

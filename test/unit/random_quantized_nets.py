@@ -131,9 +131,10 @@ class Chain:
         self.quantized.append(self.net.quantize(self.value.ssa, stored.scale, stored.zero, stored.bits))
         reals = stored.reals(stored.ideal(self.value.reals).round())
         at = len(self.steps) - 1
-        self.value = Value(
-            self.net(nn.DequantizeOp(self.quantized[-1])), at, reals, magnitude(reals), stored.bits == 8, stored.scale
-        )
+        ssa, most = self.net(nn.DequantizeOp(self.quantized[-1])), magnitude(reals)
+        if stored.bits == 8:
+            most = max(most, 127 * stored.scale)
+        self.value = Value(ssa, at, reals, most, stored.bits == 8, stored.scale)
 
     def other(self) -> Value:
         """An earlier stored value of the same shape, or this one, stored at another scale."""
@@ -196,13 +197,13 @@ class Chain:
         c = self.value.reals.shape[1]
         w, reals = self.weight((c, 3, 2, 2), 1, c)
         op = nn.ConvTranspose2dOp(self.value.ssa, w, (2, 2))
-        self.apply(op, lambda x: F.conv_transpose2d(x, reals, stride=2))
+        self.contract(op, lambda x: F.conv_transpose2d(x, reals, stride=2), self.value, magnitude(reals))
 
     def linear(self) -> None:
         self.store()
         k = self.value.reals.shape[-1]
         w, reals = self.weight((int(self.rng.integers(1, 9)), k), 0, k)
-        self.apply(nn.LinearOp(self.value.ssa, w), lambda x: x @ reals.T)
+        self.contract(nn.LinearOp(self.value.ssa, w), lambda x: x @ reals.T, self.value, magnitude(reals))
 
     def matmul(self) -> None:
         """Of two activations with their zero points."""

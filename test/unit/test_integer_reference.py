@@ -425,3 +425,31 @@ def test_every_level(name: str, target: str) -> None:
         assert len(np.unique(expected)) > 8  # not all saturated
         np.testing.assert_array_equal(own.astype(np.int64), expected)
     levels.check_equal()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_from_ranges(target: str) -> None:
+    """Floats with the ranges of calibration: scales, zero points and weights by their formulas too."""
+    rng = rng_of(30)
+    weights = [normal(rng, 8, 3, 3, 3, scale=0.2), normal(rng, 5, 8, 1, 1, scale=0.3)]
+    biases = [normal(rng, 8, 1, 1), normal(rng, 5, 1, 1)]
+    ranges = [(-1.7, 2.2), (0.0, 3.1)]
+    net = Net((1, 3, 10, 10))
+    first = net(nn.Conv2dOp(net.inputs[0], net.constant(weights[0]), (1, 1), (1, 1, 1, 1)))
+    hidden = net(nn.ReluOp(net(nn.AddOp(first, net.constant(biases[0])))))
+    second = net(nn.Conv2dOp(hidden, net.constant(weights[1])))
+    module = net.module(net(nn.AddOp(second, net.constant(biases[1]))))
+    for value, (low, high) in zip((net.inputs[0], hidden), ranges, strict=True):
+        set_range(value, RangeAttr.of(low, high))
+    inputs = [normal(rng, 1, 3, 10, 10)]
+
+    x, h = (ref.activation(low, high) for low, high in ranges)
+    (w0, s0), (w1, s1) = (ref.weight(w) for w in weights)
+    sums = ref.conv2d(x.store(inputs[0]), w0, x.zero, padding=(1, 1, 1, 1))
+    sums += ref.bias(biases[0], (x.scale * s0).reshape(-1, 1, 1))
+    stored = ref.requantize(np.maximum(sums, 0), x.scale * s0, h)
+    scales = (h.scale * s1).reshape(-1, 1, 1)
+    sums = ref.conv2d(stored, w1, h.zero) + ref.bias(biases[1], scales)
+    levels = run_levels(module, inputs, target)
+    np.testing.assert_array_equal(levels.nn[0], sums.astype(np.float32) * scales.astype(np.float32))
+    levels.check_equal()
