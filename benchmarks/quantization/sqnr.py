@@ -83,11 +83,15 @@ def run(args: argparse.Namespace) -> int:
         models = named(args.models, MODELS)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    rows: list[dict[str, Any]] = []
     with console.progress() as step:
-        rows = [measure(Subject(name, args.samples, args.tests), args, step) for name in models]
-    if args.json is not None:
+        for name in models:
+            rows += [measure(Subject(name, args.samples, args.tests), args, step)]
+            if args.json is not None and args.json != "-":
+                console.write_json(rows, args.json)  # of what is known, should a later model fail
+    if args.json == "-":
         console.write_json(rows, args.json)
-    if args.json != "-":
+    else:
         show(rows)
     return OK if all(row["met"] for row in rows) else FAULT
 

@@ -21,7 +21,7 @@ from swkpu.types import dtype_of, i32, numpy_dtype
 
 SUM_BITS = 28
 """Sums of tensors of other scales are of integers below 2^28: exact to that many bits, with room for the addition."""
-FINE_LIMIT = 2.0**12
+FINE_LIMIT = 2.0**16
 """Integers that reach this are finer steps than any stored result's: constants next to them may be rounded to steps."""
 FACTOR_BITS = 15
 """A table that enters integer arithmetic has entries below 2^15."""
@@ -111,7 +111,7 @@ class Emitter:
         if float(form.limit.max()) >= FINE_LIMIT:
             return True
         steps = [np.asarray(c) / form.scale for c in constants]
-        return all((np.abs(s - np.rint(s)) <= 1 / FINE_LIMIT).all() for s in steps)
+        return all((np.abs(s - np.rint(s)) <= 2.0**-12).all() for s in steps)
 
     def uniform(self, form: Affine) -> Affine:
         """One scale, offset and limit for all elements; the stored tensor itself where it has one."""

@@ -95,7 +95,9 @@ class Chain:
         reals = formula(*(v.reals for v in values))
         self.steps.append(Step(formula, [v.at for v in values]))
         own, largest = magnitude(reals), max(v.magnitude for v in values)
-        if isinstance(op, SCALING):
+        if isinstance(op, nn.MulOp) and len(values) == 2:
+            largest = values[0].magnitude * values[1].magnitude
+        elif isinstance(op, SCALING):
             largest = own * max(v.magnitude / magnitude(v.reals) for v in values)
         self.value = Value(self.net(op), len(self.steps) - 1, reals, max(own, largest))
 

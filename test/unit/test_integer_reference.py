@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
+from swkpu.dialects.value_range import RangeAttr, set_range
 from swkpu.interp.constants import constant_array
 
 Factors = list[tuple[int, int]]
