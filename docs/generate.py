@@ -895,6 +895,13 @@ def calibrate() -> str:
     )
 
 
+@part("docs/quantization.md", "mixed", slow=True)
+def mixed() -> str:
+    return session(
+        "swkpu compile resnet18 --precision mixed --max-error 0.01 --calibration synthetic:100 --layers -o resnet18.kpu"
+    )
+
+
 CALIBRATED = """\
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
   %relu = nn.relu %x : tensor<4xf32>
@@ -934,7 +941,7 @@ def calibration_errors() -> str:
 
 @part("docs/numerics.md", "check", slow=True)
 def numerics_check() -> str:
-    """SQNR of whole networks against eager fp32, per precision."""
+    """SQNR of whole networks against eager fp32, per precision; int8 and int4 calibrated on 100 made-up samples."""
     rows: list[tuple[str, ...]] = []
     for model, target, precision in (
         ("resnet18", "kpu-t64", "fp32"),
@@ -942,8 +949,13 @@ def numerics_check() -> str:
         ("resnet18", "kpu-t64", "bf16"),
         ("mobilenet_v2", "kpu-t64", "bf16"),
         ("mobilenet_v2", "swkpu-v1", "fp16"),
+        ("resnet18", "kpu-t64", "int8"),
+        ("resnet18", "kpu-t64", "int4"),
+        ("mobilenet_v2", "kpu-t64", "int8"),
+        ("vit_b_16", "kpu-t64", "int8"),
     ):
-        _run(f"swkpu compile {model} --target {target} --precision {precision} -o check.kpu")
+        data = " --calibration synthetic:100" if precision.startswith("int") else ""
+        _run(f"swkpu compile {model} --target {target} --precision {precision}{data} -o check.kpu")
         check = json.loads(_run(f"swkpu run check.kpu --check {model} --json - 2> {os.devnull}"))["check"]
         top1 = "matches" if check["top1_match"] else "differs"
         rows.append((model, target, precision, f"{check['sqnr_db']:.1f} dB", f"{check['max_rel_diff']:.2g}", top1))

@@ -51,11 +51,12 @@ def compile_module(
     observe: Observer | None = None,
     until: Level = "kpu",
     ranges: ModulePass | None = None,
+    equalize: bool = False,
 ) -> None:
     """Run the default pipeline on a module of nn ops, in place, up to level `until` ("nn", "df" or "kpu").
 
     `target` is the name or path that `machine` was loaded from; `ranges` is a pass that gives values the ranges that
-    integers need. Raises SwkpuError.
+    integers need, and `equalize` whether layers are equalized before. Raises SwkpuError.
     """
     from swkpu.quant.source import check_ranges
 
@@ -63,7 +64,7 @@ def compile_module(
     if ranges is None:
         check_ranges(module, precision)
     ctx = Context()
-    for step in default_pipeline(target, machine.profile.name, precision, until, ranges):
+    for step in default_pipeline(target, machine.profile.name, precision, until, ranges, equalize):
         step.apply(ctx, module)
         if observe is not None:
             observe(step, module)
@@ -86,6 +87,8 @@ def compile(
     calibration: Calibration | Iterable[Any] | str | PathLike[str] | None = None,
     observer: str = "mse",
     max_error: float | None = None,
+    equalize: bool = False,
+    correct_bias: bool = True,
     example_kwargs: Mapping[str, Any] | None = None,
 ) -> Executable:
     """Compile a model for a target.
@@ -104,6 +107,8 @@ def compile(
     observer        how ranges are chosen: min-max, moving-average, percentile, entropy or mse
     max_error       for mixed precision: the largest difference from the model's own results on calibration data, over
                     the largest absolute value of a result; 0.01 where it is not given
+    equalize        even out the channels between layers before calibration (nn-equalize)
+    correct_bias    make up for what rounded weights add in the mean (nn-correct-bias)
 
     Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, CalibrationError, MappingError or MemoryError.
     """
@@ -118,7 +123,7 @@ def compile(
     precision = precision or default_precision(machine)
     check_precision(machine, precision)
     zoo_name = model if isinstance(model, str) else None
-    source = None if calibration is None else Source(calibration, observer, zoo_name)
+    source = None if calibration is None else Source(calibration, observer, zoo_name, correct_bias)
     ranges = ranges_pass(source, precision, machine, max_error)
     if isinstance(model, str):
         resolved = resolve_model(model)
@@ -131,7 +136,7 @@ def compile(
     else:
         exported, default_name = model, "model"
     module = import_program(exported, name or default_name)
-    compile_module(module, machine, target, precision, ranges=ranges)
+    compile_module(module, machine, target, precision, ranges=ranges, equalize=equalize)
     program = program_of(module, machine)
     return Executable(program, machine, time.perf_counter() - start)
 

@@ -15,6 +15,8 @@ from swkpu.quant.calibration import Calibration
 class NnAnnotateRangesPass(ModulePass):
     """Give values the ranges that a calibration file has for them, as `nn.range` attributes.
 
+    With `means`, layers also get the means of their input channels, as `nn.input_mean`, which nn-correct-bias reads.
+
     `file` is what `swkpu calibrate` wrote. It names values by their SSA names (`layer1_0_relu_1`), or their ops' where
     they have none. A name that no value has is an error; values that the file does not have are left as they are.
     """
@@ -22,6 +24,7 @@ class NnAnnotateRangesPass(ModulePass):
     name = "nn-annotate-ranges"
 
     file: str
+    means: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        Calibration.load(self.file).annotate(op)
+        Calibration.load(self.file).annotate(op, self.means)

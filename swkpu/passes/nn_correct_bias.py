@@ -10,6 +10,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from swkpu.passes.nn_fold_constants import fold_constants
+from swkpu.passes.nn_quantize import MIXED
 from swkpu.quant.bias_correction import correct_biases
 
 
@@ -34,4 +35,4 @@ class NnCorrectBiasPass(ModulePass):
         fold_constants(op)
         for function in list(op.walk()):
             if isinstance(function, FuncOp) and function.body.blocks:
-                correct_biases(op, function, self.precision, self.group)
+                correct_biases(function, "int8" if self.precision == MIXED else self.precision, self.group)

@@ -19,7 +19,7 @@ from swkpu.dialects.nn import shape_of
 from swkpu.errors import IRError
 from swkpu.interp.constants import constant, constant_array
 from swkpu.passes.nn_fold_constants import erase_unused, fold_constants
-from swkpu.quant.equalization import equalizing_factors
+from swkpu.quant.equalization import equalizing_factors, mark_equalized
 from swkpu.quant.ranges import has_ranges
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -51,6 +51,7 @@ class NnEqualizePass(ModulePass):
         for function in op.walk():
             if isinstance(function, FuncOp) and function.body.blocks:
                 equalize(function)
+        mark_equalized(op)
 
 
 @dataclass(frozen=True)

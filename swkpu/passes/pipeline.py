@@ -144,10 +144,11 @@ def _make(name: str, **options: Any) -> ModulePass:
     return cls(**{k: v for k, v in options.items() if v is not None})
 
 
-def folding_pipeline(weights: bool = False) -> list[ModulePass]:
+def folding_pipeline(weights: bool = False, equalize: bool = False) -> list[ModulePass]:
     """What comes before quantization: calibration observes the module that this makes. `weights` that are quantized
     already become floats."""
-    return [_make("nn-fold-constants", weights=weights), _make("nn-fold-batch-norm")]
+    passes = [_make("nn-fold-constants", weights=weights), _make("nn-fold-batch-norm")]
+    return [*passes, _make("nn-equalize")] if equalize else passes
 
 
 def default_pipeline(
@@ -156,15 +157,19 @@ def default_pipeline(
     precision: str | None = "bf16",
     until: Level = "kpu",
     ranges: ModulePass | None = None,
+    equalize: bool = False,
 ) -> list[ModulePass]:
     """From nn to a scheduled and verified kpu.program, or to the end of an earlier level. Without a precision the nn
-    level keeps the types it has. `ranges` is a pass that gives values the ranges that integers need."""
+    level keeps the types it has. `ranges` is a pass that gives values the ranges that integers need; `equalize` is
+    whether layers' channels are evened out before that."""
     from swkpu.passes.op_precision import FLOATS
 
     machine = {"target": target, "profile": profile}
-    passes = folding_pipeline(weights=precision in FLOATS)
+    passes = folding_pipeline(weights=precision in FLOATS, equalize=equalize)
     if ranges is not None:
         passes.append(ranges)
+    if precision is not None and precision not in FLOATS:
+        passes.append(_make("nn-correct-bias", precision=precision))
     if precision is not None:
         passes.append(_make("nn-quantize", precision=precision))
     passes += [_make("nn-fold-constants", weights=True), _make("nn-narrow-integers")]
@@ -210,7 +215,8 @@ def _first_pass(module: ModuleOp) -> str | None:
 class SwkpuDefaultPass(PassSequence):
     """The default pipeline: from nn to a scheduled and verified kpu program (or `until` the end of nn or df).
 
-    `calibration` is the file with the ranges of values, for int8 and int4.
+    `calibration` is the file with the ranges of values, for int8 and int4. `equalize` runs nn-equalize before, and
+    `correct-bias` nn-correct-bias after ranges are known.
     """
 
     name = "swkpu-default"
@@ -220,12 +226,17 @@ class SwkpuDefaultPass(PassSequence):
     precision: str = "bf16"
     until: str = "kpu"
     calibration: str | None = None
+    equalize: bool = False
+    correct_bias: bool = True
 
     def passes(self) -> list[ModulePass]:
         if self.until not in get_args(Level):
             raise PipelineError(f"until={self.until}: expected one of {', '.join(get_args(Level))}")
-        ranges = None if self.calibration is None else _make("nn-annotate-ranges", file=self.calibration)
-        return default_pipeline(self.target, self.profile, self.precision, cast(Level, self.until), ranges)
+        ranges = None
+        if self.calibration is not None:
+            ranges = _make("nn-annotate-ranges", file=self.calibration, means=self.correct_bias)
+        level = cast(Level, self.until)
+        return default_pipeline(self.target, self.profile, self.precision, level, ranges, self.equalize)
 
 
 # ---- pipelines as text ---------------------------------------------------------------------------------------------

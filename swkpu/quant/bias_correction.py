@@ -6,12 +6,11 @@ weights W + ε gives E[ε x] more than one with W, in the mean. It is linear, so
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.interpreter import Interpreter
 from xdsl.ir import Operation
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -28,16 +27,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def correct_biases(
-    module: ModuleOp, function: FuncOp, precision: str, group: int | None = None, cache: WeightCache | None = None
+    function: FuncOp, precision: str, group: int | None = None, cache: WeightCache | None = None
 ) -> None:
     """Subtract from each layer's result what the rounding of its weights adds in the mean, and drop the means.
 
     Layers are those that will have integer weights and whose `nn.input_mean` is known. The correction is one constant
     by output channel, which becomes part of the integer bias.
     """
-    from swkpu.interp import interpreter_of
-
-    interpreter, cache = interpreter_of(module), cache or WeightCache()
+    cache = cache or WeightCache()
     for op, chosen in precisions(function, precision).items():
         mean = input_mean(op) if INPUT_MEAN in op.attributes else None
         op.attributes.pop(INPUT_MEAN, None)
@@ -45,24 +42,37 @@ def correct_biases(
             continue
         weight = layer_weight(op, 4 if chosen == "int4" else 8, group)
         if weight is not None:
-            _subtract(op, mean_error(interpreter, op, weight, np.asarray(mean, np.float32), cache))
+            _subtract(op, mean_error(op, weight, np.asarray(mean), cache))
 
 
-def mean_error(interpreter: Interpreter, op: Operation, weight: LayerWeight, mean: Array, cache: WeightCache) -> Array:
+def mean_error(op: Operation, weight: LayerWeight, mean: Array, cache: WeightCache) -> Array:
     """By output channel, the mean of the op's results on inputs of these means and the weights' rounding errors.
 
-    It is computed on an image that has each channel's mean everywhere, so that padding counts as often as it occurs.
+    A tap of a window counts as often as it meets an element, not padding.
     """
-    import torch
-
     stored, scales = cache.quantized(weight.array, weight.bits, weight.axis, weight.group)
-    error = dequantize_weight(stored, scales, weight.axis, weight.group) - weight.array
-    shape, dim = shape_of(op.operands[0]), channel_dim(op, op.operands[0])
-    lead, behind = (1,) * dim, (1,) * (len(shape) - 1 - dim)
-    x = torch.from_numpy(mean).reshape(*lead, -1, *behind).expand(*lead, *shape[dim:])
-    with torch.no_grad():
-        (result,) = interpreter.run_op(op, (x, torch.from_numpy(error)))
-    return result.double().mean([d for d in range(result.dim()) if d != channel_dim(op, op.results[0])]).numpy()
+    error = dequantize_weight(stored, scales, weight.axis, weight.group).astype(np.float64) - weight.array
+    if isinstance(op, nn.LinearOp):
+        return error @ mean
+    if not isinstance(op, nn.ConvolutionOp):
+        return (mean @ error).reshape(-1, error.shape[-1]).mean(0)
+    for dim, share in reversed(list(enumerate(_tap_shares(op), start=2))):
+        error = (error * share).sum(dim)
+    groups = op.window[3]
+    by_group = mean.reshape(groups, -1)
+    if isinstance(op, nn.ConvTransposeOp):
+        return np.einsum("gc,gco->go", by_group, error.reshape(groups, by_group.shape[1], -1)).reshape(-1)
+    return np.einsum("gc,goc->go", by_group, error.reshape(groups, -1, by_group.shape[1])).reshape(-1)
+
+
+def _tap_shares(op: nn.ConvolutionOp) -> Iterator[Array]:
+    """By spatial dim, the share of results to which each tap of the window brings an element of the input."""
+    stride, padding, dilation, _ = op.window
+    sizes, outs = shape_of(op.input)[2:], shape_of(op.result)[2:]
+    for d, taps in enumerate(shape_of(op.weight)[2:]):
+        steps, within = (sizes[d], outs[d]) if isinstance(op, nn.ConvTransposeOp) else (outs[d], sizes[d])
+        place = np.arange(steps)[:, None] * stride[d] + np.arange(taps) * dilation[d] - padding[2 * d]
+        yield ((place >= 0) & (place < within)).sum(0) / outs[d]
 
 
 def _subtract(op: Operation, error: Array) -> None:

@@ -15,6 +15,7 @@ from xdsl.ir import Operation, SSAValue
 
 from swkpu.errors import CalibrationError, CalibrationWarning
 from swkpu.passes.quantization_points import Point, quantization_points
+from swkpu.quant.equalization import is_equalized
 from swkpu.quant.names import entry_of, value_names
 from swkpu.quant.observers import DEFAULT_OBSERVER, MakeObserver, MinMax, Observer, observer_factory
 
@@ -50,15 +51,23 @@ class Calibration:
     values: Mapping[str, ValueRange] = field(default_factory=dict[str, ValueRange])
     precisions: Mapping[str, str] = field(default_factory=dict[str, str])
     """For mixed precision: that of each layer, by the name of its value."""
+    input_means: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, "tuple[float, ...]"])
+    """The mean of each input channel of layers with constant weights, by the name of the layer's value."""
+    equalized: bool = False
+    """Whether the module was equalized."""
 
-    def annotate(self, module: ModuleOp) -> None:
-        """Write the ranges on the module's values, and precisions on its layers. Raises CalibrationError for names that
-        the module lacks.
+    def annotate(self, module: ModuleOp, means: bool = True) -> None:
+        """Write the ranges on the module's values, and precisions and, with `means`, input means on its layers.
+
+        Raises CalibrationError for names that the module lacks, and where just one of the two is equalized.
         """
-        from swkpu.quant.ranges import annotate, annotate_precisions
+        from swkpu.quant.input_means import set_input_means
+        from swkpu.quant.ranges import annotate, annotate_precisions, check_equalized
 
+        check_equalized(module, self.equalized)
         annotate(module, {name: (value.low, value.high) for name, value in self.values.items()})
         annotate_precisions(module, self.precisions)
+        set_input_means(module, self.input_means if means else {})
 
     def to_json(self) -> str:
         from swkpu.quant.calibration_file import to_json
@@ -108,12 +117,14 @@ def calibrate(
     import torch
 
     from swkpu.interp.prepared import PreparedFunction
+    from swkpu.quant.input_means import InputMeans
     from swkpu.quant.samples import batch_of, inputs_of, items_of, runs
 
     function = entry_of(module)
     make = observer_factory(observer) if isinstance(observer, str) else observer
     names = value_names(function)
     watched = {value: _Watched(names[value], _observer(make, point)) for value, point in points(function).items()}
+    means = InputMeans(function)
     prepared = PreparedFunction(module, function)
     inputs = inputs_of(module)
     batch = batch_of(inputs) or 1
@@ -125,6 +136,7 @@ def calibrate(
             def observe(value: SSAValue, tensor: torch.Tensor, first: int = run.first_sample) -> None:
                 if value in watched:
                     watched[value].see(tensor, first, batch)
+                means.observe(value, tensor)
 
             prepared.run(run.tensors, observe)
             done = run.first_sample + batch
@@ -136,6 +148,8 @@ def calibrate(
         observer if isinstance(observer, str) else type(make()).__name__,
         done,
         {watch.name: watch.result(_op_of(value)) for value, watch in watched.items()},
+        input_means=means.results(names, done // batch),
+        equalized=is_equalized(module),
     )
 
 

@@ -24,7 +24,7 @@ def to_json(calibration: Calibration) -> str:
         "model": calibration.model,
         "observer": calibration.observer,
         "samples": calibration.samples,
-    }
+    } | ({"equalized": True} if calibration.equalized else {})
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
     values = [f"    {json.dumps(name)}: {json.dumps(vars(value))}" for name, value in calibration.values.items()]
     sections = ['  "values": {', ",\n".join(values), "  }"]
@@ -34,6 +34,10 @@ def to_json(calibration: Calibration) -> str:
         ]
         sections[-1] += ","
         sections += ['  "precisions": {', ",\n".join(layers), "  }"]
+    if calibration.input_means:
+        means = [f"    {json.dumps(name)}: {json.dumps(mean)}" for name, mean in calibration.input_means.items()]
+        sections[-1] += ","
+        sections += ['  "input_means": {', ",\n".join(means), "  }"]
     return "\n".join(["{", *lines, *sections, "}"]) + "\n"
 
 
@@ -72,7 +76,7 @@ class _Reader:
         except RecursionError:
             raise CalibrationError(f"{self.source}: nested too deeply") from None
         keys = ("format", "version", "model", "observer", "samples", "values")
-        top = self.table("the file", data, keys, optional=("precisions",))
+        top = self.table("the file", data, keys, optional=("equalized", "precisions", "input_means"))
         if top["format"] != FORMAT or top["version"] != VERSION:
             self.fail("format, version", f'"{FORMAT}", {VERSION}', [top["format"], top["version"]])
         samples = top["samples"]
@@ -84,7 +88,22 @@ class _Reader:
         ranges = {name: self.value_range(f"values.{name}", value) for name, value in values.items()}
         precisions = self.precisions(top.get("precisions", {}))
         model, observer = self.text("model", top["model"]), self.text("observer", top["observer"])
-        return Calibration(model, observer, samples, ranges, precisions)
+        means = self.input_means(top.get("input_means", {}))
+        equalized = top.get("equalized", False)
+        if not isinstance(equalized, bool):
+            self.fail("equalized", "true or false", equalized)
+        return Calibration(model, observer, samples, ranges, precisions, means, equalized)
+
+    def input_means(self, data: object) -> dict[str, tuple[float, ...]]:
+        if not isinstance(data, dict):
+            self.fail("input_means", "lists of numbers by the names of layers", data)
+        means: dict[str, tuple[float, ...]] = {}
+        for name, row in cast("dict[str, object]", data).items():
+            if not isinstance(row, list):
+                self.fail(f"input_means.{name}", "a list of numbers", row)
+            numbers = cast("list[object]", row)
+            means[name] = tuple(self.number(f"input_means.{name}[{i}]", n) for i, n in enumerate(numbers))
+        return means
 
     def precisions(self, data: object) -> dict[str, str]:
         if not isinstance(data, dict):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp, UnitAttr
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -20,6 +21,18 @@ SETTLED = 0.02
 """No factor changes by more than this part in the last round."""
 ROUNDS = 50
 """More than a chain of layers takes to settle."""
+
+
+EQUALIZED = "nn.equalized"
+"""The attribute of a module that was equalized."""
+
+
+def is_equalized(module: ModuleOp) -> bool:
+    return EQUALIZED in module.attributes
+
+
+def mark_equalized(module: ModuleOp) -> None:
+    module.attributes[EQUALIZED] = UnitAttr()
 
 
 def equalizing_factors(magnitudes: Sequence[Array], links: Sequence[tuple[int, int]]) -> list[Array]:

@@ -11,6 +11,7 @@ from xdsl.ir import Operation
 from swkpu.dialects.value_range import RangeAttr, range_of, set_range
 from swkpu.errors import CalibrationError
 from swkpu.passes.op_precision import is_layer, set_precision
+from swkpu.quant.equalization import is_equalized
 from swkpu.quant.names import entry_of, value_names
 
 SHOWN = 5
@@ -27,6 +28,16 @@ def annotate(module: ModuleOp, ranges: Mapping[str, tuple[float, float]]) -> Non
         raise CalibrationError(_unknown_text(unknown, list(values)))
     for name, (low, high) in ranges.items():
         set_range(values[name], RangeAttr.of(low, high))
+
+
+def check_equalized(module: ModuleOp, equalized: bool) -> None:
+    """Raise CalibrationError where a calibration is of an equalized module and this is not one, or the reverse."""
+    if is_equalized(module) == equalized:
+        return
+    made, given = ("an equalized", "is not") if equalized else ("a", "is equalized")
+    raise CalibrationError(
+        f"the calibration was made of {made} model, and this one {given}; equalize both or none (--equalize)"
+    )
 
 
 def annotate_precisions(module: ModuleOp, precisions: Mapping[str, str]) -> None:

@@ -48,6 +48,8 @@ class Source:
     data: Any
     observer: str = DEFAULT_OBSERVER
     zoo_name: str | None = None
+    correct_bias: bool = True
+    """Whether to write the means of layers' inputs on the module too, by which nn-correct-bias corrects them."""
 
     def check(self) -> Source:
         """Raise CalibrationError for what can be seen to be wrong without the model."""
@@ -104,7 +106,7 @@ class CalibratePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         kept: list[Inputs] = []
         calibration = self.source.calibration(op, kept=kept)
-        calibration.annotate(op)
+        calibration.annotate(op, means=self.source.correct_bias)
         if self.assess is not None and not (calibration.precisions and not kept):
             self.found.append(self.assess(op, kept))
 

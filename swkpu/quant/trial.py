@@ -17,6 +17,7 @@ from swkpu.passes.elementwise import absorbed_producer, is_elementwise
 from swkpu.passes.float_storage import MixedStorage, store_floats
 from swkpu.passes.op_precision import is_layer, set_precision
 from swkpu.passes.quantization_points import PointAnalysis
+from swkpu.quant.bias_correction import correct_biases
 from swkpu.quant.names import entry_of, value_names
 from swkpu.quant.weights import WeightCache
 from swkpu.types import dtype_of, torch_dtype
@@ -62,10 +63,13 @@ class Trials:
         module = self.module.clone()
         function = entry_of(module)
         names = {name: value for value, name in value_names(function).items()}
-        followed = {stored_value(layer): name for name, value in names.items() if is_layer(layer := _owner(value))}
+        layers = {name: layer for name, value in names.items() if is_layer(layer := _owner(value))}
         if precisions is not None:
             for layer, precision in zip(layers_of(function), precisions, strict=True):
                 set_precision(layer, precision)
+            correct_biases(function, "int8", cache=self.weights)
+        followed = {stored_value(layer): name for name, layer in layers.items()}
+        if precisions is not None:
             analysis = PointAnalysis(function)
             storage = MixedStorage(analysis)
             place(function, analysis, cache=self.weights)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from swkpu.target import Machine
 
 PRECISIONS = ("int8", "int4", "fp16", "bf16", "fp32", "mixed")
-STEPS = 22
-"""How far a progress bar goes: finding, capturing and importing a model, up to 18 passes, and writing the program."""
+STEPS = 24
+"""How far a progress bar goes: finding, capturing and importing a model, up to 20 passes, and writing the program."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Options:
     calibration: Source | None = None
     max_error: float | None = None
     layers: bool = False
+    equalize: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Imported:
     machine: Machine
     precision: str
     ranges: CalibratePass | None
+    equalize: bool
     import_seconds: float
 
 
@@ -83,6 +85,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what int8 and int4 are calibrated with: a folder of images, a .npy or .npz file of samples, a .json file "
         "of `swkpu calibrate`, or synthetic[:N] for a zoo model")  # fmt: skip
     add_observer(parser)
+    add_equalize(parser)
+    add("--correct-bias", action=argparse.BooleanOptionalAction, default=True,
+        help="make up for what rounded weights add to a layer's mean output (default: yes)")  # fmt: skip
     add("--max-error", type=float, metavar="X",
         help="with --precision mixed: the relative error allowed on the calibration data (default: 0.01)")  # fmt: skip
     add("--layers", action="store_true",
@@ -98,6 +103,15 @@ def add_observer(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_equalize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--equalize",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="even out the channels between layers before calibration (default: no)",
+    )
+
+
 def _shape(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(n) for n in text.replace("x", ",").split(","))
@@ -108,10 +122,12 @@ def _shape(text: str) -> tuple[int, ...]:
 def options_of(args: argparse.Namespace) -> Options:
     from swkpu.quant.source import Source
 
-    source = None if args.calibration is None else Source(args.calibration, args.observer, args.model)
+    source = (
+        None if args.calibration is None else Source(args.calibration, args.observer, args.model, args.correct_bias)
+    )
     return Options(
         args.model, args.target, args.profile, args.precision, args.batch, args.input_shape, source,
-        args.max_error, args.layers,
+        args.max_error, args.layers, args.equalize,
     )  # fmt: skip
 
 
@@ -135,7 +151,7 @@ def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     exported = resolved.exported()
     step("importing")
     module = import_program(exported, resolved.name)
-    return Imported(resolved, module, machine, precision, ranges, time.perf_counter() - start)
+    return Imported(resolved, module, machine, precision, ranges, options.equalize, time.perf_counter() - start)
 
 
 def lower(imported: Imported, target: str, step: Callable[[str], None], until: Level = "kpu") -> float:
@@ -145,14 +161,15 @@ def lower(imported: Imported, target: str, step: Callable[[str], None], until: L
 
     start = time.perf_counter()
     profile, ranges = imported.machine.profile.name, imported.ranges
-    names = [p.name for p in default_pipeline(target, profile, imported.precision, until, ranges)]
+    equalize = imported.equalize
+    names = [p.name for p in default_pipeline(target, profile, imported.precision, until, ranges, equalize)]
     upcoming = iter([*names, "writing the program"])
     step(next(upcoming))
 
     def announce(*_: object) -> None:
         step(next(upcoming, ""))
 
-    compile_module(imported.module, imported.machine, target, imported.precision, announce, until, ranges)
+    compile_module(imported.module, imported.machine, target, imported.precision, announce, until, ranges, equalize)
     return time.perf_counter() - start
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swkpu.tools import console
-from swkpu.tools.build import add_model, add_observer
+from swkpu.tools.build import add_equalize, add_model, add_observer
 from swkpu.tools.common import OK, ArgumentParser
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def add_calibrate(parser: ArgumentParser) -> None:
     add("--data", required=True, metavar="DATA",
         help="a folder of images, a .npy or .npz file of samples, or synthetic[:N] for a zoo model")  # fmt: skip
     add_observer(parser)
+    add_equalize(parser)
     add("--max-error", type=float, metavar="X",
         help="choose each layer's precision too, so that mixed precision keeps within this relative error")  # fmt: skip
     add("--target", default="kpu-t64", metavar="NAME", help="the target that --max-error is for (default: kpu-t64)")
@@ -91,7 +92,7 @@ def _folded(args: argparse.Namespace, step: Callable[[str], None]) -> ModuleOp:
     step("importing")
     module = import_program(exported, resolved.name)
     step("folding")
-    for folding in folding_pipeline():
+    for folding in folding_pipeline(equalize=args.equalize):
         folding.apply(Context(), module)
     return module
 
