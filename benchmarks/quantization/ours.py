@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils import _pytree as pytree
+from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
 from benchmarks.quantization.pytorch import Tensors
@@ -22,7 +23,7 @@ from swkpu.executable import Executable
 from swkpu.frontend import import_model
 from swkpu.interp.nn_quantized import quantized as quantized_values
 from swkpu.interp.prepared import PreparedFunction
-from swkpu.passes.pipeline import folding_pipeline
+from swkpu.passes.pipeline import Level, folding_pipeline
 from swkpu.quant.calibration import Calibration, calibrate
 from swkpu.quant.names import entry_of
 from swkpu.quant.source import Source, ranges_pass
@@ -54,13 +55,11 @@ class Quantized:
         executable = Executable(program_of(self._compiled("kpu"), machine), machine)
         return [y.float() for y in pytree.tree_leaves(executable(*inputs))]
 
-    def _compiled(self, until: Any) -> ModuleOp:
-        module = self.imported.clone()
+    def _compiled(self, until: Level) -> ModuleOp:
+        module, machine = self.imported.clone(), load_target(self.target)
         source = None if self.calibration is None else Source(self.calibration)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CalibrationWarning)
-            ranges = ranges_pass(source, self.precision)
-        compile_module(module, load_target(self.target), self.target, self.precision, until=until, ranges=ranges)
+        ranges = ranges_pass(source, self.precision, machine)
+        compile_module(module, machine, self.target, self.precision, until=until, ranges=ranges)
         return module
 
 
@@ -76,7 +75,7 @@ def calibrated(model: nn.Module, batches: Sequence[Tensors], observer: str = "ms
     """The ranges of a model's values on batches of one shape."""
     module = import_model(model, batches[0], type(model).__name__)
     for step in folding_pipeline():
-        step.apply(None, module)  # pyright: ignore[reportArgumentType]
+        step.apply(Context(), module)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
         return calibrate(module, batches, observer)

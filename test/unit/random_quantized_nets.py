@@ -22,7 +22,7 @@ Tensor = torch.Tensor
 Formula = Callable[..., Tensor]
 
 
-SCALING = (nn.MulOp, nn.DivOp, nn.ConvolutionOp, nn.LinearOp, nn.MatmulOp, nn.NormOp, nn.SoftmaxOp)
+SCALING = (nn.MulOp, nn.DivOp, nn.ConvolutionOp, nn.LinearOp, nn.MatmulOp, nn.NormOp)
 """Ops whose errors are in proportion to their results."""
 
 
@@ -97,6 +97,8 @@ class Chain:
         own, largest = magnitude(reals), max(v.magnitude for v in values)
         if isinstance(op, nn.MulOp) and len(values) == 2:
             largest = values[0].magnitude * values[1].magnitude
+        elif isinstance(op, nn.SoftmaxOp):  # the error of a power of e is in proportion to that of its argument
+            largest = max(largest, 1.0)
         elif isinstance(op, SCALING):
             largest = own * max(v.magnitude / magnitude(v.reals) for v in values)
         self.value = Value(self.net(op), len(self.steps) - 1, reals, max(own, largest))
@@ -368,7 +370,36 @@ class Chain:
     def epsilon(self) -> float:
         return float(np.float32(1e-3 * self.largest() ** 2))
 
+    def largest_of_rows(self) -> None:
+        self.apply(nn.MaxOp(self.value.ssa, (3,), True), lambda x: x.amax(3, keepdim=True))
+
+    def attention(self) -> None:
+        """Of the value with itself, at three scales whose zero points are 0."""
+        source, parts = self.value, list[Value]()
+        for factor in (0.8, 1.0, 1.1):
+            self.value = source
+            self.round_to(Stored(factor * source.magnitude / 127, 0))
+            parts.append(self.value)
+        scale = float(np.float32(4 / self.largest() ** 2))
+        op = nn.SdpaOp(*(v.ssa for v in parts), None, scale, False)
+        self.apply(op, lambda q, k, v: (q @ k.mT * scale).softmax(-1) @ v, *parts)
+        self.value.magnitude = max(self.value.magnitude, 32 * self.largest())  # powers of 8 bits
+        self.store()
+
     # ---- movement ----
+
+    def flip(self) -> None:
+        self.apply(nn.FlipOp(self.value.ssa, (1, 3)), lambda x: x.flip(1, 3))
+
+    def resize(self) -> None:
+        h, w = self.value.reals.shape[2:]
+        op = nn.ResizeOp(self.value.ssa, "nearest", (2 * h, w))
+        self.apply(op, lambda x: F.interpolate(x, size=(2 * h, w), mode="nearest"))
+
+    def expand(self) -> None:
+        n, c, h, w = self.value.reals.shape
+        op = nn.ExpandOp(self.value.ssa, (2 if n == 1 else n, c, 2 if h == 1 else h, w))
+        self.apply(op, lambda x: x.expand(*nn.shape_of(op.result)))
 
     def concat(self) -> None:
         """With another tensor, of another scale."""

@@ -1,6 +1,9 @@
 """Bias correction: the mean error of rounded weights goes away, whatever the layer."""
 
+import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,18 +12,23 @@ from quantized_nets import Array, Net, at_nn, entry
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
 
 from swkpu.dialects import nn
 from swkpu.dialects.nn import RangeAttr, set_range, shape_of
-from swkpu.errors import CalibrationError
-from swkpu.interp.constants import constant_array
+from swkpu.errors import CalibrationError, CalibrationWarning
+from swkpu.interp.constants import constant, constant_array
 from swkpu.interp.prepared import PreparedFunction
 from swkpu.passes.nn_correct_bias import NnCorrectBiasPass
+from swkpu.passes.nn_equalize import NnEqualizePass
 from swkpu.passes.nn_quantize import NnQuantizePass
 from swkpu.passes.op_precision import set_precision
+from swkpu.passes.pipeline import default_pipeline
+from swkpu.quant.calibration import Calibration, calibrate
 from swkpu.quant.input_means import INPUT_MEAN, InputMeans, set_input_means
 from swkpu.quant.layer_weights import layer_weight
 from swkpu.quant.names import value_names
+from swkpu.quant.source import CalibratePass, Source
 from swkpu.quant.weights import WeightCache, dequantize_weight
 
 RANDOM = np.random.default_rng(0)
@@ -72,9 +80,6 @@ def corrected(module: ModuleOp, precision: str, group: int | None = None) -> Mod
 
 def rounded(module: ModuleOp, precision: str, group: int | None = None) -> ModuleOp:
     """The weights replaced by what is stored of them."""
-    from xdsl.rewriter import InsertPoint, Rewriter
-
-    from swkpu.interp.constants import constant
 
     module = module.clone()
     op = layer_of(module)
@@ -155,3 +160,101 @@ def test_all_readers_and_the_range_move_to_the_sum() -> None:
 def test_unknown_layers_are_an_error() -> None:
     with pytest.raises(CalibrationError, match='input means of "x0"'):
         set_input_means(layer_module("linear"), {"x0": (1.0,)})
+
+
+# ---- from calibration to a quantized module ------------------------------------------------------------------------
+
+
+def network() -> tuple[ModuleOp, Array]:
+    """Layers whose inputs have means, so that rounded weights shift what comes out."""
+    random = np.random.default_rng(1)
+    net = Net((1, 4, 8, 8))
+    x = net.inputs[0]
+    for inputs, outputs in ((4, 16), (16, 16), (16, 8)):
+        x = net(
+            nn.Conv2dOp(
+                x, net.constant(random.normal(size=(outputs, inputs, 3, 3)) / (3 * inputs**0.5)), padding=(1,) * 4
+            )
+        )
+        x = net(nn.ReluOp(x))
+    return net.module(x), random.normal(1, 1, (20, 4, 8, 8)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def calibrated() -> tuple[ModuleOp, Array, Calibration]:
+    module, samples = network()
+    with pytest.warns(CalibrationWarning):
+        return module, samples, calibrate(module, samples, "min-max")
+
+
+def noise(module: ModuleOp, samples: Array, calibration: Calibration, precision: str, correct: bool) -> float:
+    """The mean square of the difference from the floats."""
+    quantized = module.clone()
+    calibration.annotate(quantized, means=correct)
+    NnCorrectBiasPass(precision).apply(Context(), quantized)
+    NnQuantizePass(precision).apply(Context(), quantized)
+    found = [at_nn(quantized, [x[None]])[0] - at_nn(module, [x[None]])[0] for x in samples]
+    return float(np.square(found).mean())
+
+
+@pytest.mark.parametrize(("precision", "factor"), [("int8", 0.9), ("int4", 0.7)])
+def test_less_noise(calibrated, precision: str, factor: float) -> None:
+    assert noise(*calibrated, precision, True) < factor * noise(*calibrated, precision, False)
+
+
+def test_calibration_finds_the_means(calibrated) -> None:
+    module, samples, calibration = calibrated
+    first, *rest = calibration.input_means.values()
+    np.testing.assert_allclose(first, samples.mean((0, 2, 3)), rtol=1e-5)
+    assert [len(mean) for mean in rest] == [16, 16]
+    names = value_names(entry(module))
+    assert list(calibration.input_means) == [
+        names[op.results[0]] for op in module.walk() if isinstance(op, nn.Conv2dOp)
+    ]
+
+
+def test_the_file_keeps_them(calibrated) -> None:
+    _, _, calibration = calibrated
+    assert Calibration.from_json(calibration.to_json()) == calibration
+    equalized = replace(calibration, equalized=True)
+    assert Calibration.from_json(equalized.to_json()) == equalized
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("input_means", [], "input_means: expected lists of numbers by the names of layers"),
+        ("input_means", {"conv2d": 1}, "input_means.conv2d: expected a list of numbers, found 1"),
+        ("input_means", {"conv2d": [1, "a"]}, 'input_means.conv2d[1]: expected a finite number, found "a"'),
+        ("equalized", 1, "equalized: expected true or false, found 1"),
+    ],
+)
+def test_wrong_files(calibrated, key: str, value: object, message: str) -> None:
+    data = json.loads(calibrated[2].to_json()) | {key: value}
+    with pytest.raises(CalibrationError, match=re.escape(message)):
+        Calibration.from_json(json.dumps(data))
+
+
+def test_equalized_and_not_do_not_mix(calibrated) -> None:
+    module, samples, calibration = calibrated
+    equalized = module.clone()
+    NnEqualizePass().apply(Context(), equalized)
+    with pytest.raises(CalibrationError, match="was made of a model, and this one is equalized"):
+        calibration.annotate(equalized)
+    with pytest.warns(CalibrationWarning):
+        other = calibrate(equalized, samples, "min-max")
+    other.annotate(equalized)
+    with pytest.raises(CalibrationError, match="was made of an equalized model, and this one is not"):
+        other.annotate(module.clone())
+
+
+@pytest.mark.parametrize("correct", [True, False])
+def test_the_pipeline_corrects(calibrated, correct: bool) -> None:
+    module, _, calibration = calibrated
+    passes = default_pipeline("kpu-t64", None, "int8", "nn", CalibratePass(Source(calibration, correct_bias=correct)))
+    assert [p.name for p in passes].index("nn-correct-bias") < [p.name for p in passes].index("nn-quantize")
+    module, seen = module.clone(), 0
+    for step in passes:
+        seen += step.name == "nn-quantize" and sum(isinstance(op, nn.AddOp) for op in module.walk())
+        step.apply(Context(), module)
+    assert seen == (3 if correct else 0)

@@ -236,7 +236,7 @@ def test_a_file_has_everything(calibration: Calibration, tmp_path: Path) -> None
     assert Calibration.load(str(path)) == calibration
     lines = path.read_text().splitlines()
     assert json.loads(path.read_text())["samples"] == 4
-    assert len(lines) == len(calibration.values) + 9  # a line per value
+    assert len(lines) == len(calibration.values) + len(calibration.input_means) + 11  # a line per value and layer
 
 
 @pytest.mark.parametrize(

@@ -319,12 +319,6 @@ def test_quantizing_twice_changes_nothing_more() -> None:
     assert count(twice, CastOp) == count(once, CastOp)
 
 
-@pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_integers_need_calibration(precision: str) -> None:
-    with pytest.raises(IRError, match=rf"{precision} needs the value ranges that calibration finds"):
-        NnQuantizePass(precision).apply(Context(), ModuleOp([]))
-
-
 def test_unknown_precision() -> None:
     with pytest.raises(IRError, match=r'unknown precision "fp8"; available are fp32, bf16, fp16'):
         NnQuantizePass("fp8").apply(Context(), ModuleOp([]))

@@ -4,7 +4,7 @@
 // RUN: not swkpu-opt %s -p nn-annotate-ranges 2>&1 | filecheck %s --check-prefix=OPTION
 // RUN: not swkpu-opt %s -p 'swkpu-default{precision=int8 calibration=missing.json}' 2>&1 | filecheck %s --check-prefix=MISSING
 
-// CHECK: error: the calibration has ranges of values that the module does not have: "relu" (near: rleu), "relu_1"
+// CHECK: error: the calibration names values that the module does not have: "relu" (near: rleu), "relu_1"
 // CHECK-SAME: it was made for another model, or for another version of it
 // CHECK-NEXT: note: in pass nn-annotate-ranges
 // MISSING: error: there is no calibration file missing.json
