@@ -96,7 +96,10 @@ class Emitter:
             return self.settled(form)
         if not form.is_bare:
             form = self.settled(form)
-        value = self.rescaled(form.value, form.scale / scale)
+        ratio = form.scale / scale
+        if not form.limit.all():  # where all is 0, however far the scales are apart
+            ratio = np.where(form.limit > 0, ratio, 0.0)
+        value = self.rescaled(form.value, ratio)
         return Affine(value, scale, scalar(0), np.ceil(form.limit * form.scale / scale) + 1)
 
     def fine(self, form: Affine, beyond: float = 0.0) -> Affine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 from xdsl.dialects.builtin import IntegerAttr, i64
@@ -54,12 +55,23 @@ def join(e: Emitter, op: nn.ConcatOp | nn.InsertSliceOp, forms: list[Form | None
     element = _next_type(op) or _coarsest(parts)
     if element is None:
         return None
+    limit = max((_limit(part, element) for part in parts), default=inf)
     values = [e.quantized(part, element) for part in parts]
-    return stored(e.like(op, values, element))
+    return stored(e.like(op, values, element)).bounded(limit)
+
+
+def _limit(part: Affine | Lookup, element: QuantizedType) -> float:
+    """The largest magnitude of a part in steps of a type, around its zero point."""
+    reach = float(part.reach.max()) if isinstance(part, Affine) else float(np.abs(part.reals).max())
+    low, high = element.limits
+    return min(reach / element.scale + 1, max(high - element.zero_point, element.zero_point - low))
 
 
 def _next_type(op: Operation) -> QuantizedType | None:
+    """The type to which all users quantize the result, after a clamp perhaps."""
     users = [use.operation for use in op.results[0].uses]
+    clamped = [u.operation for c in users if isinstance(c, nn.ClampOp) for u in c.result.uses]
+    users = [u for u in users if not isinstance(u, nn.ClampOp)] + clamped
     types = {quantized_type_of(u.results[0]) if isinstance(u, nn.QuantizeOp) else None for u in users}
     return types.pop() if len(types) == 1 else None
 

@@ -95,7 +95,7 @@ class Chain:
         reals = formula(*(v.reals for v in values))
         self.steps.append(Step(formula, [v.at for v in values]))
         own, largest = magnitude(reals), max(v.magnitude for v in values)
-        if isinstance(op, nn.MulOp) and len(values) == 2:
+        if isinstance(op, nn.MulOp | nn.MatmulOp) and len(values) == 2:
             largest = values[0].magnitude * values[1].magnitude
         elif isinstance(op, nn.SoftmaxOp):  # the error of a power of e is in proportion to that of its argument
             largest = max(largest, 1.0)
