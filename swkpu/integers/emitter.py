@@ -21,7 +21,7 @@ from swkpu.types import dtype_of, i32, numpy_dtype
 
 SUM_BITS = 28
 """Sums of tensors of other scales are of integers below 2^28: exact to that many bits, with room for the addition."""
-FINE_LIMIT = 2.0**16
+FINE_LIMIT = 2.0**12
 """Integers that reach this are finer steps than any stored result's: constants next to them may be rounded to steps."""
 FACTOR_BITS = 15
 """A table that enters integer arithmetic has entries below 2^15."""

@@ -23,8 +23,8 @@ class NnFoldConstantsPass(ModulePass):
     """Replace every nn op whose operands are all constants by its value.
 
     A tensor without elements is a constant, wherever it comes from. Values of up to 16 elements are written in the IR;
-    larger ones become weights named by their content. Quantized weights stay integers and their scales, unless `weights`
-    is given.
+    larger ones become weights named by their content. Quantized weights stay integers and their scales, unless
+    `weights` is given.
     """
 
     name = "nn-fold-constants"
