@@ -42,11 +42,9 @@ def shifted(e: Emitter, form: Affine, constant: Array) -> Affine | None:
         return None
     if (constant < MASK).any():
         form = e.narrowed(form, FACTOR_BITS + 8)
-    elif not e.are_steps(form, constant):
-        form = e.fine(form, float(np.abs(constant).max()))
     elif (np.abs(constant) > OFFSET_LIMIT / 4 * form.scale).any():
         form = e.at_scale(form, np.maximum(form.scale, np.abs(constant) / (OFFSET_LIMIT / 8)))
-    steps = np.clip(np.rint(constant / form.scale), -OFFSET_LIMIT, OFFSET_LIMIT)
+    steps = np.clip(constant / form.scale, -OFFSET_LIMIT, OFFSET_LIMIT)
     offset, limit = form.offset + steps, form.limit + np.abs(steps)
     return checked(e, replace(form, offset=_smallest(offset), limit=_smallest(limit)))
 
@@ -127,7 +125,7 @@ def multiply(e: Emitter, op: nn.MulOp, forms: list[Form | None]) -> Result:
             return _fits(op, constant) and scaled(e, form, constant)
     if a is None or b is None:
         return None
-    a, b = (e.settled(f) if f.is_clamped else f for f in (a, b))
+    a, b = (e.settled(f) if f.is_clamped or float(f.limit.max()) < 2**FACTOR_BITS else f for f in (a, b))
     room = isqrt(2**30)
     if float(a.limit.max()) * float(b.limit.max()) >= 2.0**30:
         small, large = sorted((a, b), key=lambda f: float(f.limit.max()))

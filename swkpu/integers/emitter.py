@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil, floor, log2
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +27,8 @@ FINE_LIMIT = 2.0**12
 FACTOR_BITS = 15
 """A table that enters integer arithmetic has entries below 2^15."""
 I32_LIMIT = 2.0**31
+OFFSET_ERROR = 2.0**-10
+"""By how much of a stored step the rounding of a constant may move a result: one in a thousand may then differ."""
 
 Inserted = TypeVar("Inserted", bound=Operation)
 
@@ -69,7 +72,8 @@ class Emitter:
     def centred(self, form: Affine) -> SSAValue:
         """value + offset as i32. The clamp is not applied."""
         value = form.value if quantized_type_of(form.value) is None else self.rescaled(form.value, scalar(1.0))
-        return self.emit(nn.AddOp(value, self.integers(form.excess))) if form.excess.any() else value
+        excess = np.rint(form.excess)
+        return self.emit(nn.AddOp(value, self.integers(excess))) if excess.any() else value
 
     def settled(self, form: Affine) -> Affine:
         """The same float as a plain i32 tensor without offset or clamp."""
@@ -78,7 +82,7 @@ class Emitter:
         bounds = [(form.low, nn.MaximumOp)] * bool((form.low > -form.reach).any())
         bounds += [(form.high, nn.MinimumOp)] * bool((form.high < form.reach).any())
         beyond = max(form.low, -form.high)  # where all elements may be: then it has to fit 32 bits
-        if not self.are_steps(form, *(b for b, _ in bounds)):
+        if not self.are_steps(form, form.excess * form.scale, *(b for b, _ in bounds)):
             form = self.fine(form, max(beyond, 0.0))
         elif (beyond / form.scale >= I32_LIMIT).any():
             form = self.fine(form, beyond)
@@ -94,13 +98,31 @@ class Emitter:
         """The float as i32 in steps of `scale`, rounded once."""
         if (form.scale == scale).all() and quantized_type_of(form.value) is None:
             return self.settled(form)
-        if not form.is_bare:
+        later = self._is_finer(form, scale)  # then what is added is nearer to whole steps there
+        if not form.is_bare and not later:
             form = self.settled(form)
         ratio = form.scale / scale
         if not form.limit.all():  # where all is 0, however far the scales are apart
             ratio = np.where(form.limit > 0, ratio, 0.0)
-        value = self.rescaled(form.value, ratio)
-        return Affine(value, scale, scalar(0), np.ceil(form.limit * form.scale / scale) + 1)
+        value, limit = self.rescaled(form.value, ratio), np.ceil(form.limit * form.scale / scale) + 1
+        if later and not form.is_bare:
+            return self.settled(Affine(value, scale, form.excess * ratio, limit))
+        return Affine(value, scale, scalar(0), limit)
+
+    def _is_finer(self, form: Affine, scale: Array) -> bool:
+        """Whether a form without clamp can be brought to a finer scale before its offset is added, without overflow."""
+        reach = (form.limit + np.abs(form.excess)) * form.scale
+        return not form.is_clamped and bool((scale <= form.scale).all() and (reach / scale < I32_LIMIT / 2).all())
+
+    def sharpened(self, form: Affine, step: float) -> Affine:
+        """The same float in such fine steps that rounding its offset moves no result by more than a part of `step`."""
+        error = float((np.abs(form.excess - np.rint(form.excess)) * form.scale).max()) / step
+        room = I32_LIMIT / 2 / float((form.limit + np.abs(form.excess)).max() + 1)
+        bits = min(ceil(log2(max(error / OFFSET_ERROR, 1.0))), floor(log2(max(room, 1.0))))
+        if bits == 0:
+            return form
+        value, more = self.rescaled(form.value, scalar(2.0**bits)), 2.0**bits
+        return replace(form, value=value, scale=form.scale / more, offset=form.excess * more, limit=form.limit * more)
 
     def fine(self, form: Affine, beyond: float = 0.0) -> Affine:
         """The same float in steps so fine that constants, of up to `beyond`, are nearly whole numbers of them."""
@@ -163,7 +185,7 @@ class Emitter:
         if element.zero_point + np.rint(form.high / element.scale) >= high:
             form = replace(form, high=np.inf)
         if not form.is_bare:
-            form = self.settled(form)
+            form = self.settled(self.sharpened(form, element.scale))
         return self.rescaled(form.value, form.scale / element.scale, element)
 
     def real(self, form: Form) -> SSAValue:

@@ -22,8 +22,8 @@ class Affine:
     """The float is `scale * (value + offset)`, clamped to `low` and `high`.
 
     `value` is an i32 tensor, or a quantized one whose offset is minus its zero point. The arrays are f64, broadcast
-    against the value's shape as in PyTorch, and hold whole numbers but for the scale, which is positive. `limit` is the
-    largest `|value + offset|` that can occur, by which no sum can wrap unnoticed.
+    against the value's shape as in PyTorch; the scale is positive, and the offset is rounded where it is added. `limit`
+    is the largest `|value + offset|` that can occur, by which no sum can wrap unnoticed.
     """
 
     value: SSAValue

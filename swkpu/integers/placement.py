@@ -12,14 +12,15 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from swkpu.dialects import nn
 from swkpu.dialects.location import source_of
-from swkpu.dialects.nn import QuantizedType, shape_of
+from swkpu.dialects.nn import QuantizedType
 from swkpu.dialects.value_range import range_of
 from swkpu.errors import IRError
-from swkpu.interp.constants import constant, constant_array
+from swkpu.interp.constants import constant
 from swkpu.passes.elementwise import is_selection
 from swkpu.passes.op_precision import INTEGERS
 from swkpu.passes.quantization_points import Point, PointAnalysis
 from swkpu.program.dtypes import DType
+from swkpu.quant.layer_weights import layer_weight
 from swkpu.quant.names import value_names
 from swkpu.quant.scales import scale_and_zero_point
 from swkpu.quant.weights import WeightCache
@@ -127,28 +128,17 @@ def _store(value: SSAValue, element: QuantizedType, point: Point, uses: Sequence
 
 def _quantize_weight(op: Operation, bits: int, group: int | None, cache: WeightCache) -> None:
     """The constant that a contraction multiplies with becomes integers times scales."""
-    if not isinstance(op, nn.ConvolutionOp | nn.LinearOp | nn.MatmulOp):
+    found = layer_weight(op, bits, group)
+    if found is None:
         return
-    weight = op.operands[1]
-    array = constant_array(weight)
-    if array is None or array.dtype != np.float32:
-        return
-    transposed, last = isinstance(op, nn.ConvTransposeOp), array.ndim - 1
-    axis = 1 if transposed else last if isinstance(op, nn.MatmulOp) else 0
-    if not _is_large(op):
-        bits = 8
-    if bits == 8 or not isinstance(op, nn.LinearOp) or (group is not None and array.shape[1] % group):
-        group = None
-    integers, scales = cache.quantized(array, bits, axis, group)
-    stored, factors = constant(integers.astype(numpy_dtype(WEIGHT_TYPES[bits]))), constant(scales.astype(np.float32))
-    stored.result.name_hint = weight.name_hint
-    real = nn.DequantizeWeightOp(stored.result, factors.result, axis, group)
+    integers, scales = cache.quantized(found.array, found.bits, found.axis, found.group)
+    stored, factors = (
+        constant(integers.astype(numpy_dtype(WEIGHT_TYPES[found.bits]))),
+        constant(scales.astype(np.float32)),
+    )
+    stored.result.name_hint = op.operands[1].name_hint
+    real = nn.DequantizeWeightOp(stored.result, factors.result, found.axis, found.group)
     for new in (stored, factors, real):
         new.location = op.location
     Rewriter.insert_op([stored, factors, real], InsertPoint.before(op))
     op.operands[1] = real.result
-
-
-def _is_large(op: Operation) -> bool:
-    """Whether fewer bits pay: depthwise convolutions have few weights, each of which matters."""
-    return not isinstance(op, nn.ConvolutionOp) or shape_of(op.operands[1])[1] > 1

@@ -14,10 +14,13 @@ from xdsl.rewriter import Rewriter
 from swkpu.dialects import df, nn
 from swkpu.dialects.nn import QuantizedType, type_of
 from swkpu.lowering.arithmetic import Arithmetic, lower_by, pointwise
-from swkpu.lowering.structure import elementwise
+from swkpu.lowering.structure import constant, elementwise
 from swkpu.lowering.table import lowering
 from swkpu.passes.nn_narrow_integers import INPUT_TYPES, OUTPUT_TYPES
-from swkpu.types import storage_of
+from swkpu.types import i32, storage_of
+
+UNIT_BITS = 30
+"""A rescale by 2^30 / 2^30 only adds the zero point and saturates."""
 
 
 @lowering(nn.QuantizeOp)
@@ -27,9 +30,11 @@ def lower_quantize(op: nn.QuantizeOp) -> list[Operation]:
 
     def quantize(a: Arithmetic, x: SSAValue) -> SSAValue:
         steps = a(math.RoundEvenOp, a(arith.MulfOp, x, a.number(1.0 / element.scale, x)))
-        if element.zero_point:
-            steps = a(arith.AddfOp, steps, a.number(element.zero_point, x))
-        return a(arith.FPToSIOp, steps, element.storage)
+        if not element.zero_point:
+            return a(arith.FPToSIOp, steps, element.storage)
+        whole = a(arith.FPToSIOp, steps, i32)  # so that a NaN is 0, to which the zero point is added
+        one, bits = constant(a.builder, 1 << UNIT_BITS, i32), constant(a.builder, UNIT_BITS, i32)
+        return a(df.RescaleOp, whole, one, bits, 0, element.zero_point, element.storage)
 
     return pointwise([op.input], type_of(op.result), quantize)
 

@@ -21,6 +21,8 @@ DEFAULT_ERROR = 0.01
 """The relative error that mixed precision keeps within where the user names none."""
 SENSITIVITY_SAMPLES = 1
 """Samples on which each layer's noise alone is measured."""
+AIM = 0.7
+"""The part of the error target that integers are chosen for: other data than the samples err more."""
 FLOATS = ("fp16", "bf16", "fp32")
 """What a layer may be besides int8, the cheapest first."""
 _DTYPES = {"int8": "i8", "int4": "i4", "fp16": "f16", "bf16": "bf16", "fp32": "f32"}
@@ -65,7 +67,7 @@ def choose_precisions(
 
     Layers become int8 in the order of the noise they add by themselves per cycle they save: as many of the first as
     together meet the target, then each later one with which it is still met. The rest are fp16, bf16 or fp32: the first
-    of these that the machine has and with which all layers meet the target.
+    of these that the machine has and with which all layers meet the target. Integers are added up to AIM of the target.
 
     Raises CalibrationError where no float precision of the machine does, or for no samples.
     """
@@ -75,7 +77,7 @@ def choose_precisions(
             "that has precisions, as `swkpu calibrate --max-error` writes it"
         )
     say = progress or (lambda _: None)
-    trials = Trials(module, samples)
+    trials = Trials(module, list(samples))
     layers = layers_of(entry_of(module))
     costs = [_Costs(layer, machine) for layer in layers]
     available = [p for p in FLOATS if p in machine.precisions]
@@ -83,9 +85,10 @@ def choose_precisions(
     chosen = everywhere
     say("int8 everywhere")
     error = trials.error(everywhere)
-    if error > target_error:
-        base, _ = _cheapest_base(trials, len(layers), available, target_error)
-        chosen, error = _with_integers(trials, costs, base, target_error, say)
+    if error > AIM * target_error:
+        base = _cheapest_base(trials, len(layers), available, target_error)
+        chosen = _with_integers(trials, costs, base, AIM * target_error, say)
+        error = trials.error(chosen)
     return _written(module, layers, costs, trials, chosen, error, target_error)
 
 
@@ -93,25 +96,25 @@ def assess_precision(module: ModuleOp, samples: Sequence[Inputs], machine: Machi
     """What one precision for all layers of a folded f32 module with ranges gives: as `choose_precisions`, no choice."""
     if not samples:
         raise CalibrationError("the quality of layers is measured on samples, and a calibration file has none")
-    trials, layers = Trials(module, samples), layers_of(entry_of(module))
+    trials, layers = Trials(module, list(samples)), layers_of(entry_of(module))
     costs = [_Costs(layer, machine) for layer in layers]
     everywhere = [precision] * len(layers)
     return _written(module, layers, costs, trials, everywhere, trials.error(everywhere), None)
 
 
-def _cheapest_base(trials: Trials, count: int, available: Sequence[str], target: float) -> tuple[str, float]:
+def _cheapest_base(trials: Trials, count: int, available: Sequence[str], target: float) -> str:
     errors: dict[str, float] = {}
     for precision in available:
         errors[precision] = trials.error([precision] * count)
         if errors[precision] <= target:
-            return precision, errors[precision]
+            return precision
     found = ", ".join(f"{p} {e:.3g}" for p, e in errors.items()) or "the target has no float precision"
     raise CalibrationError(f"no precision meets a relative error of {target:g} on the samples: {found}")
 
 
 def _with_integers(
     trials: Trials, costs: Sequence[_Costs], base: str, target: float, say: Callable[[str], None]
-) -> tuple[list[str], float]:
+) -> list[str]:
     """The base precision, and int8 for as many layers as the target allows."""
     floor = trials.noise([base] * len(costs), SENSITIVITY_SAMPLES)
     ranked: list[tuple[float, int]] = []
@@ -129,23 +132,20 @@ def _with_integers(
         return ["int8" if i in integers else base for i in range(len(costs))]
 
     low, high = 0, len(order)  # the first `low` meet the target, `high` may not
-    best = trials.error(first(0))
     while low < high:
         middle = (low + high + 1) // 2
         say(f"int8 for {middle} of {len(costs)} layers")
-        error = trials.error(first(middle))
-        if error <= target:
-            low, best = middle, error
+        if trials.error(first(middle), target) <= target:
+            low = middle
         else:
             high = middle - 1
     chosen = first(low)
     for index in order[low + 1 :]:  # a later layer may still fit
         say(f"int8 for layer {index + 1} of {len(costs)} as well")
         more = [*chosen[:index], "int8", *chosen[index + 1 :]]
-        error = trials.error(more)
-        if error <= target:
-            chosen, best = more, error
-    return chosen, best
+        if trials.error(more, target) <= target:
+            chosen = more
+    return chosen
 
 
 def _written(

@@ -35,7 +35,7 @@ QUANTIZED_PRECISIONS = ("int8", "int4", "mixed")
 _QUANTIZED_OPS = ("nn.quantize", "nn.dequantize", "nn.dequantize_weight")
 
 
-KEPT_SAMPLES = 4
+KEPT_SAMPLES = 16
 """Runs of a calibration that are kept, to measure errors on."""
 
 

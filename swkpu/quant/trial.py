@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf, isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +50,7 @@ class Trials:
     """Runs of one folded module with ranges on the same samples, at any choice of precisions."""
 
     module: ModuleOp
-    samples: Sequence[Inputs]
+    samples: list[Inputs]
     weights: WeightCache = field(default_factory=WeightCache)
 
     def __post_init__(self) -> None:
@@ -81,9 +82,22 @@ class Trials:
         prepared = self.prepared(precisions)
         return [prepared.run(_as_taken(prepared.function, inputs)) for inputs in self.samples[:count]]
 
-    def error(self, precisions: Sequence[str]) -> float:
-        """The largest difference from the module's own results, over the largest absolute value of the result."""
-        return max_error(self.references, self.outputs(precisions))
+    def error(self, precisions: Sequence[str], enough: float = inf) -> float:
+        """The largest difference from the module's own results, over the largest absolute value of the result.
+
+        Beyond `enough` it is not looked further. The sample with the largest error goes first from then on.
+        """
+        prepared = self.prepared(precisions)
+        worst, hardest = 0.0, 0
+        for index, (reference, inputs) in enumerate(zip(self.references, self.samples)):
+            found = relative_error(reference, prepared.run(_as_taken(prepared.function, inputs)))
+            if found > worst:
+                worst, hardest = found, index
+            if worst > enough:
+                break
+        self.samples.insert(0, self.samples.pop(hardest))
+        self.references.insert(0, self.references.pop(hardest))
+        return worst
 
     def noise(self, precisions: Sequence[str], count: int) -> float:
         """The energy of the difference over that of the results, of the first `count` samples."""
@@ -125,15 +139,14 @@ def _as_taken(function: FuncOp, inputs: Inputs) -> Inputs:
     )
 
 
-def max_error(references: Sequence[Sequence[torch.Tensor]], results: Sequence[Sequence[torch.Tensor]]) -> float:
-    """The largest absolute difference over the largest absolute value, of the worst output of the worst sample."""
+def relative_error(reference: Sequence[torch.Tensor], result: Sequence[torch.Tensor]) -> float:
+    """The largest absolute difference over the largest absolute value, of the worst output; infinite for a NaN."""
     worst = 0.0
-    for reference, result in zip(references, results):
-        for r, x in zip(reference, result):
-            if r.numel():
-                difference = float((x.double() - r.double()).abs().max())
-                worst = max(worst, difference / max(float(r.double().abs().max()), 1e-300))
-    return float("inf") if np.isnan(worst) else worst
+    for r, x in zip(reference, result):
+        if r.numel():
+            error = float((x.double() - r.double()).abs().max()) / max(float(r.double().abs().max()), 1e-300)
+            worst = inf if isnan(error) else max(worst, error)
+    return worst
 
 
 def sqnr_db(reference: torch.Tensor, value: torch.Tensor) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from math import erf, exp, prod, tanh
+from math import ceil, erf, exp, floor, log2, prod, tanh
 from typing import Any
 
 import numpy as np
@@ -164,8 +164,24 @@ def matmul(a: Array, b: Array, zero_a: int = 0, zero_b: int = 0) -> Array:
     return np.einsum("...mk,...kn->...mn", a - zero_a, b - zero_b)
 
 
+def with_bias(sums: Array, w: Array, bias: Array, scales: Array, before: Q, step: float) -> tuple[Array, Array]:
+    """Sums of x w plus a bias, and their scales by channel.
+
+    Where rounding the bias to steps of `scales` moves a result by more than 1 / 1024 of `step`, sums get as many bits
+    more as it takes, and as 30 bits have room for.
+    """
+    steps = bias.astype(np.float64).reshape(-1) / scales
+    rows = w.reshape(len(w), -1).astype(np.float64)
+    largest = np.abs(rows).sum(1) * max(127 - before.zero, before.zero + 128) + np.abs(steps)
+    added = np.abs(steps - before.zero * rows.sum(1))
+    error = float((np.abs(steps - np.rint(steps)) * scales).max()) / step
+    bits = min(ceil(log2(max(error * 1024, 1.0))), floor(log2(2.0**30 / float((largest + added).max() + 1))))
+    column = (-1, *(1,) * (w.ndim - 2))
+    return sums * 2**bits + np.rint(steps * 2.0**bits).astype(np.int64).reshape(column), scales / 2.0**bits
+
+
 def bias(reals: Array, scales: Array) -> Array:
-    """A bias in i32, of scale s_x s_w."""
+    """A bias in i32, of scale s_x s_w: where no 8-bit step is known to compare its rounding with."""
     return np.rint(reals.astype(np.float64) / scales).astype(np.int64)
 
 

@@ -90,6 +90,16 @@ class Layer:
             return ref.linear(x, self.w, q.zero) + b
         return ref.conv2d(x, self.w, q.zero, **self.window) + b.reshape(-1, 1, 1)
 
+    def stored(self, x: Array, q: Q, to: Q, low: float = -np.inf, high: float = np.inf) -> Array:
+        """With the bias, clamped, as another tensor stores it."""
+        products = (
+            ref.linear(x, self.w, q.zero) if len(self.shape) == 2 else ref.conv2d(x, self.w, q.zero, **self.window)
+        )
+        sums, scales = ref.with_bias(products, self.w, self.b, self.scales(q), q, to.scale)
+        column = scales.reshape(-1, *(1,) * (len(self.shape) - 2))
+        clamped = np.clip(sums, np.rint(low / column), np.rint(high / column)).astype(np.int64)
+        return ref.requantize(clamped, scales, to, self.axis)
+
     @property
     def axis(self) -> int:
         return 1 if len(self.shape) == 4 else -1
@@ -106,8 +116,7 @@ def conv_relu(zero: int, after: int) -> Case:
     inputs = [normal(rng_of(zero), 2, 5, 11, 12)]
 
     def expected(_: list[Factors]) -> list[Array]:
-        sums = np.maximum(layer.sums(x.store(inputs[0]), x), 0)
-        return [ref.requantize(sums, layer.scales(x), y)]
+        return [layer.stored(x.store(inputs[0]), x, y, low=0)]
 
     return Case(net.module(net.quantize(out, y.scale, y.zero)), inputs, expected)
 
@@ -120,7 +129,7 @@ def int4_conv() -> Case:
     inputs = [normal(rng_of(4), 1, 8, 9, 9)]
 
     def expected(_: list[Factors]) -> list[Array]:
-        return [ref.requantize(layer.sums(x.store(inputs[0]), x), layer.scales(x), y)]
+        return [layer.stored(x.store(inputs[0]), x, y)]
 
     return Case(net.module(net.quantize(out, y.scale, y.zero)), inputs, expected, "int4")
 
@@ -134,8 +143,7 @@ def linear_layers() -> Case:
     inputs = [normal(rng_of(5), 5, 40)]
 
     def expected(_: list[Factors]) -> list[Array]:
-        hidden = ref.requantize(first.sums(x.store(inputs[0]), x), first.scales(x), h, -1)
-        return [ref.requantize(second.sums(hidden, h), second.scales(h), y, -1)]
+        return [second.stored(first.stored(x.store(inputs[0]), x, h), h, y)]
 
     return Case(net.module(net.quantize(out, y.scale, y.zero)), inputs, expected)
 
@@ -190,8 +198,8 @@ def residual() -> Case:
 
     def expected(factors: list[Factors]) -> list[Array]:
         stored = x.store(inputs[0])
-        hidden = ref.requantize(first.sums(stored, x), first.scales(x), h)
-        total = added(second.sums(hidden, h), stored, x, factors[1:], second.scales(h) / y.scale)
+        hidden = first.stored(stored, x, h)
+        total = added(second.sums(hidden, h), stored, x, factors[-3:], second.scales(h) / y.scale)
         return [ref.rescale(np.maximum(total, 0), factors[-1], 0, y.zero)]
 
     return Case(net.module(net.quantize(out, y.scale, y.zero)), inputs, expected)
@@ -211,11 +219,8 @@ def inverted_residual() -> Case:
 
     def expected(factors: list[Factors]) -> list[Array]:
         stored = x.store(inputs[0])
-        hidden = ref.requantize(expand.sums(stored, x), expand.scales(x), h)
-        sums = np.maximum(depthwise.sums(hidden, h), 0)
-        most = np.rint(6 / depthwise.scales(h)).astype(np.int64).reshape(-1, 1, 1)
-        inner = ref.requantize(np.minimum(sums, most), depthwise.scales(h), d)
-        other, own, last = factors[2:]
+        inner = depthwise.stored(expand.stored(stored, x, h), h, d, 0, 6)
+        other, own, last = factors[-3:]
         total = added(project.sums(inner, d), stored, x, [own, other, last], project.scales(d) / y.scale)
         return [ref.rescale(total, last, 0, y.zero)]
 
@@ -236,8 +241,7 @@ def squeeze_excite() -> Case:
     def expected(_: list[Factors]) -> list[Array]:
         stored = x.store(inputs[0])
         pooled = ref.mean(stored, x, m, (2, 3))
-        hidden = ref.requantize(down.sums(pooled, m), down.scales(m), h)
-        gate = ref.requantize(up.sums(hidden, h), up.scales(h), g)
+        gate = up.stored(down.stored(pooled, m, h), h, g)
         reals = [ref.hardsigmoid(g.scale * (q - g.zero)) for q in range(-128, 128)]
         step = max(reals) / (2**15 - 1)  # a table that is multiplied has 15 bits
         product = (stored - x.zero) * ref.look_up([round(r / step) for r in reals], gate)
@@ -447,8 +451,8 @@ def test_from_ranges(target: str) -> None:
     x, h = (ref.activation(low, high) for low, high in ranges)
     (w0, s0), (w1, s1) = (ref.weight(w) for w in weights)
     sums = ref.conv2d(x.store(inputs[0]), w0, x.zero, padding=(1, 1, 1, 1))
-    sums += ref.bias(biases[0], (x.scale * s0).reshape(-1, 1, 1))
-    stored = ref.requantize(np.maximum(sums, 0), x.scale * s0, h)
+    sums, finer = ref.with_bias(sums, w0, biases[0], x.scale * s0.astype(np.float64), x, h.scale)
+    stored = ref.requantize(np.maximum(sums, 0), finer, h)
     scales = (h.scale * s1).reshape(-1, 1, 1)
     sums = ref.conv2d(stored, w1, h.zero) + ref.bias(biases[1], scales)
     levels = run_levels(module, inputs, target)

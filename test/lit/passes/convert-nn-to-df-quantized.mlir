@@ -29,7 +29,8 @@ func.func @main(%x: tensor<2x4x!nn.q<i8, 0.5, -3>>, %w: tensor<3x4xi8>) -> (tens
   %d = nn.dequantize %x : tensor<2x4x!nn.q<i8, 0.5, -3>> to tensor<2x4xf32>
   // CHECK:      %q = df.recurrence
   // CHECK:          %[[R:.*]] = math.roundeven %{{.*}} : f32
-  // CHECK:          arith.fptosi %{{.*}} : f32 to i8
+  // CHECK-NEXT:     %[[W:.*]] = arith.fptosi %[[R]] : f32 to i32
+  // CHECK:          df.rescale %[[W]], %{{.*}}, %{{.*}} zero_points[0, 4] : i32 -> i8
   %q = nn.quantize %d : tensor<2x4xf32> to tensor<2x4x!nn.q<i8, 0.25, 4>>
   func.return %r, %t, %d, %q : tensor<2x3x!nn.q<i8, 0.25, 4>>, tensor<2x4x!nn.q<i8, 0.25, 4>>, tensor<2x4xf32>, tensor<2x4x!nn.q<i8, 0.25, 4>>
 }

@@ -33,7 +33,8 @@ func.func @conv_relu(%x: tensor<1x1x4x4xf32> {nn.range = #nn.range<-1.0, 1.55>})
 // Both are brought to one scale, of 28 bits.
 // CHECK-LABEL: func.func @residual
 // CHECK:         %c = nn.conv2d %x
-// CHECK:         %[[OWN:.*]] = nn.rescale %{{.*}} : (tensor<1x1x4x4xi32>, tensor<1x1x1xi32>, tensor<1x1x1xi32>) -> tensor<1x1x4x4xi32>
+// CHECK:         %[[PRODUCT:.*]] = nn.rescale %c, {{.*}} : (tensor<1x1x4x4xi32>, tensor<1x1x1xi32>, tensor<1x1x1xi32>) -> tensor<1x1x4x4xi32>
+// CHECK:         %[[OWN:.*]] = nn.add %[[PRODUCT]], {{.*}} -> tensor<1x1x4x4xi32>
 // CHECK:         %[[OTHER:.*]] = nn.rescale %x, {{.*}} -> tensor<1x1x4x4xi32>
 // CHECK-NEXT:    %a = nn.add %[[OWN]], %[[OTHER]] : (tensor<1x1x4x4xi32>, tensor<1x1x4x4xi32>) -> tensor<1x1x4x4xi32>
 // CHECK-NOT:     nn.maximum
