@@ -14,7 +14,7 @@ from xdsl.passes import ModulePass
 from swkpu.emit import emit
 from swkpu.errors import ModelError, TargetError
 from swkpu.executable import Executable
-from swkpu.passes.pipeline import Level, default_pipeline
+from swkpu.passes.pipeline import Level, Quantization, default_pipeline
 from swkpu.program.model import Program
 from swkpu.target import Machine, load_target
 
@@ -50,21 +50,19 @@ def compile_module(
     precision: str,
     observe: Observer | None = None,
     until: Level = "kpu",
-    ranges: ModulePass | None = None,
-    equalize: bool = False,
+    quantization: Quantization | None = None,
 ) -> None:
     """Run the default pipeline on a module of nn ops, in place, up to level `until` ("nn", "df" or "kpu").
 
-    `target` is the name or path that `machine` was loaded from; `ranges` is a pass that gives values the ranges that
-    integers need, and `equalize` whether layers are equalized before. Raises SwkpuError.
+    `target` is the name or path that `machine` was loaded from. Raises SwkpuError.
     """
     from swkpu.quant.source import check_ranges
 
     check_precision(machine, precision)
-    if ranges is None:
+    if quantization is None or quantization.ranges is None:
         check_ranges(module, precision)
     ctx = Context()
-    for step in default_pipeline(target, machine.profile.name, precision, until, ranges, equalize):
+    for step in default_pipeline(target, machine.profile.name, precision, until, quantization):
         step.apply(ctx, module)
         if observe is not None:
             observe(step, module)
@@ -89,6 +87,7 @@ def compile(
     max_error: float | None = None,
     equalize: bool = False,
     correct_bias: bool = True,
+    group: int | None = None,
     example_kwargs: Mapping[str, Any] | None = None,
 ) -> Executable:
     """Compile a model for a target.
@@ -109,6 +108,7 @@ def compile(
                     the largest absolute value of a result; 0.01 where it is not given
     equalize        even out the channels between layers before calibration (nn-equalize)
     correct_bias    make up for what rounded weights add in the mean (nn-correct-bias)
+    group           at int4: how many weights of a linear layer share a scale, such as 64; None for those of a channel
 
     Raises SwkpuError: ModelError, UnsupportedOpError, TargetError, CalibrationError, MappingError or MemoryError.
     """
@@ -136,7 +136,8 @@ def compile(
     else:
         exported, default_name = model, "model"
     module = import_program(exported, name or default_name)
-    compile_module(module, machine, target, precision, ranges=ranges, equalize=equalize)
+    how = Quantization(ranges, equalize, group)
+    compile_module(module, machine, target, precision, quantization=how)
     program = program_of(module, machine)
     return Executable(program, machine, time.perf_counter() - start)
 

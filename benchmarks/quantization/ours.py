@@ -23,7 +23,7 @@ from swkpu.executable import Executable
 from swkpu.frontend import import_model
 from swkpu.interp.nn_quantized import quantized as quantized_values
 from swkpu.interp.prepared import PreparedFunction
-from swkpu.passes.pipeline import Level, folding_pipeline
+from swkpu.passes.pipeline import Level, Quantization, folding_pipeline
 from swkpu.quant.calibration import Calibration, calibrate
 from swkpu.quant.names import entry_of
 from swkpu.quant.source import Source, ranges_pass
@@ -59,7 +59,7 @@ class Quantized:
         module, machine = self.imported.clone(), load_target(self.target)
         source = None if self.calibration is None else Source(self.calibration)
         ranges = ranges_pass(source, self.precision, machine)
-        compile_module(module, machine, self.target, self.precision, until=until, ranges=ranges)
+        compile_module(module, machine, self.target, self.precision, until=until, quantization=Quantization(ranges))
         return module
 
 

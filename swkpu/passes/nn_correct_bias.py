@@ -11,6 +11,7 @@ from xdsl.passes import ModulePass
 
 from swkpu.passes.nn_fold_constants import fold_constants
 from swkpu.passes.nn_quantize import MIXED
+from swkpu.passes.op_precision import check_group
 from swkpu.quant.bias_correction import correct_biases
 
 
@@ -32,6 +33,7 @@ class NnCorrectBiasPass(ModulePass):
     group: int | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        check_group(self.group)
         fold_constants(op)
         for function in list(op.walk()):
             if isinstance(function, FuncOp) and function.body.blocks:

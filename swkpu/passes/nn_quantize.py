@@ -14,7 +14,7 @@ from swkpu.dialects.value_range import set_range
 from swkpu.errors import IRError
 from swkpu.passes.float_storage import MixedStorage, Storage, store_floats
 from swkpu.passes.nn_fold_constants import fold_constants
-from swkpu.passes.op_precision import CHOICES, FLOATS, INTEGERS, PRECISION
+from swkpu.passes.op_precision import CHOICES, FLOATS, INTEGERS, PRECISION, check_group
 from swkpu.passes.quantization_points import PointAnalysis
 
 MIXED = "mixed"
@@ -50,6 +50,7 @@ class NnQuantizePass(ModulePass):
         if self.precision not in (*CHOICES, MIXED):
             accepted = ", ".join((*FLOATS, *INTEGERS, MIXED))
             raise IRError(f'nn-quantize: unknown precision "{self.precision}"; available are {accepted}')
+        check_group(self.group)
         op.attributes[PRECISION] = StringAttr(self.precision)
         if self.precision == "fp32":
             return

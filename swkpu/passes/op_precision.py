@@ -40,6 +40,12 @@ def own_precision(op: Operation) -> str | None:
     return attribute.data
 
 
+def check_group(group: int | None) -> None:
+    """Raise IRError for a number of weights that cannot share a scale."""
+    if group is not None and group < 1:
+        raise IRError(f"a group of {group} weights: expected a positive number, such as 32, 64 or 128")
+
+
 def precisions(function: FuncOp, default: str) -> dict[Operation, str]:
     """The precision of every op of a function.
 

@@ -151,27 +151,41 @@ def folding_pipeline(weights: bool = False, equalize: bool = False) -> list[Modu
     return [*passes, _make("nn-equalize")] if equalize else passes
 
 
+@dataclass(frozen=True)
+class Quantization:
+    """How the default pipeline comes to integers.
+
+    ranges      the pass that gives values their ranges
+    equalize    whether the channels between layers are evened out before
+    group       at int4, how many weights of a linear layer share a scale; None for those of an output channel
+    """
+
+    ranges: ModulePass | None = None
+    equalize: bool = False
+    group: int | None = None
+
+
 def default_pipeline(
     target: str,
     profile: str | None = None,
     precision: str | None = "bf16",
     until: Level = "kpu",
-    ranges: ModulePass | None = None,
-    equalize: bool = False,
+    quantization: Quantization | None = None,
 ) -> list[ModulePass]:
     """From nn to a scheduled and verified kpu.program, or to the end of an earlier level. Without a precision the nn
-    level keeps the types it has. `ranges` is a pass that gives values the ranges that integers need; `equalize` is
-    whether layers' channels are evened out before that."""
+    level keeps the types it has.
+    """
     from swkpu.passes.op_precision import FLOATS
 
     machine = {"target": target, "profile": profile}
-    passes = folding_pipeline(weights=precision in FLOATS, equalize=equalize)
-    if ranges is not None:
-        passes.append(ranges)
+    how = quantization or Quantization()
+    passes = folding_pipeline(weights=precision in FLOATS, equalize=how.equalize)
+    if how.ranges is not None:
+        passes.append(how.ranges)
     if precision is not None and precision not in FLOATS:
-        passes.append(_make("nn-correct-bias", precision=precision))
+        passes.append(_make("nn-correct-bias", precision=precision, group=how.group))
     if precision is not None:
-        passes.append(_make("nn-quantize", precision=precision))
+        passes.append(_make("nn-quantize", precision=precision, group=how.group))
     passes += [_make("nn-fold-constants", weights=True), _make("nn-narrow-integers")]
     if until == "nn":
         return passes
@@ -228,6 +242,7 @@ class SwkpuDefaultPass(PassSequence):
     calibration: str | None = None
     equalize: bool = False
     correct_bias: bool = True
+    group: int | None = None
 
     def passes(self) -> list[ModulePass]:
         if self.until not in get_args(Level):
@@ -235,8 +250,8 @@ class SwkpuDefaultPass(PassSequence):
         ranges = None
         if self.calibration is not None:
             ranges = _make("nn-annotate-ranges", file=self.calibration, means=self.correct_bias)
-        level = cast(Level, self.until)
-        return default_pipeline(self.target, self.profile, self.precision, level, ranges, self.equalize)
+        how = Quantization(ranges, self.equalize, self.group)
+        return default_pipeline(self.target, self.profile, self.precision, cast(Level, self.until), how)
 
 
 # ---- pipelines as text ---------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def ranges_pass(
     from swkpu.quant.mixed import DEFAULT_ERROR, assess_precision, choose_precisions
 
     if max_error is not None and precision != "mixed":
-        raise CalibrationError(f"an error target is for precision mixed, not for {precision}")
+        raise CalibrationError(f"an error target (max_error, --max-error) is for precision mixed, not for {precision}")
     if max_error is not None and not 0 < max_error < inf:
         raise CalibrationError(f"an error target of {max_error:g}: expected a positive number, such as 0.01")
     if source is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from swkpu.executable import Executable
     from swkpu.frontend.resolve import ResolvedModel
-    from swkpu.passes.pipeline import Level
+    from swkpu.passes.pipeline import Level, Quantization
     from swkpu.quant.mixed import MixedChoice
     from swkpu.quant.source import CalibratePass, Source
     from swkpu.target import Machine
@@ -39,6 +39,7 @@ class Options:
     max_error: float | None = None
     layers: bool = False
     equalize: bool = False
+    group: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Imported:
     machine: Machine
     precision: str
     ranges: CalibratePass | None
-    equalize: bool
+    quantization: Quantization
     import_seconds: float
 
 
@@ -90,6 +91,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="make up for what rounded weights add to a layer's mean output (default: yes)")  # fmt: skip
     add("--max-error", type=float, metavar="X",
         help="with --precision mixed: the relative error allowed on the calibration data (default: 0.01)")  # fmt: skip
+    add("--group", type=int, metavar="N",
+        help="with --precision int4: weights of a linear layer that share a scale, such as 32, 64 or 128 "
+        "(default: all of an output channel)")  # fmt: skip
     add("--layers", action="store_true",
         help="print the precision and the signal-to-noise ratio of each layer at an integer precision")  # fmt: skip
 
@@ -127,13 +131,14 @@ def options_of(args: argparse.Namespace) -> Options:
     )
     return Options(
         args.model, args.target, args.profile, args.precision, args.batch, args.input_shape, source,
-        args.max_error, args.layers, args.equalize,
+        args.max_error, args.layers, args.equalize, args.group,
     )  # fmt: skip
 
 
 def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     """Raises SwkpuError, for a wrong target or precision before the model is looked at."""
     from swkpu.compiler import check_precision, default_precision
+    from swkpu.passes.pipeline import Quantization
     from swkpu.quant.source import ranges_pass
     from swkpu.target import load_target
 
@@ -151,7 +156,8 @@ def import_model(options: Options, step: Callable[[str], None]) -> Imported:
     exported = resolved.exported()
     step("importing")
     module = import_program(exported, resolved.name)
-    return Imported(resolved, module, machine, precision, ranges, options.equalize, time.perf_counter() - start)
+    how = Quantization(ranges, options.equalize, options.group)
+    return Imported(resolved, module, machine, precision, ranges, how, time.perf_counter() - start)
 
 
 def lower(imported: Imported, target: str, step: Callable[[str], None], until: Level = "kpu") -> float:
@@ -160,16 +166,15 @@ def lower(imported: Imported, target: str, step: Callable[[str], None], until: L
     from swkpu.passes.pipeline import default_pipeline
 
     start = time.perf_counter()
-    profile, ranges = imported.machine.profile.name, imported.ranges
-    equalize = imported.equalize
-    names = [p.name for p in default_pipeline(target, profile, imported.precision, until, ranges, equalize)]
+    profile, how = imported.machine.profile.name, imported.quantization
+    names = [p.name for p in default_pipeline(target, profile, imported.precision, until, how)]
     upcoming = iter([*names, "writing the program"])
     step(next(upcoming))
 
     def announce(*_: object) -> None:
         step(next(upcoming, ""))
 
-    compile_module(imported.module, imported.machine, target, imported.precision, announce, until, ranges, equalize)
+    compile_module(imported.module, imported.machine, target, imported.precision, announce, until, how)
     return time.perf_counter() - start
 
 

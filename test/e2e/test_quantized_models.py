@@ -24,6 +24,7 @@ from swkpu.executable import Executable
 from swkpu.frontend import import_model
 from swkpu.interp import run_module
 from swkpu.interp.nn_quantized import quantized
+from swkpu.passes.pipeline import Quantization
 from swkpu.quant.source import Source, ranges_pass
 from swkpu.report.compare import compare
 from swkpu.target import load_target
@@ -138,7 +139,7 @@ def test_the_same_integers_at_every_level(name: str):
             results[step.name] = run_module(module, stored)[0]
 
     ranges = ranges_pass(Source(case.inputs(4, seed=1)), case.precision, machine)
-    compile_module(module, machine, TARGET, case.precision, observe, ranges=ranges)
+    compile_module(module, machine, TARGET, case.precision, observe, quantization=Quantization(ranges))
     program = program_of(module, machine)
     binary = Executable(program, machine)(x)
     assert torch.equal(results["nn-narrow-integers"], results["df-choose-mapping"])

@@ -23,7 +23,7 @@ from swkpu.passes.nn_correct_bias import NnCorrectBiasPass
 from swkpu.passes.nn_equalize import NnEqualizePass
 from swkpu.passes.nn_quantize import NnQuantizePass
 from swkpu.passes.op_precision import set_precision
-from swkpu.passes.pipeline import default_pipeline
+from swkpu.passes.pipeline import Quantization, default_pipeline
 from swkpu.quant.calibration import Calibration, calibrate
 from swkpu.quant.input_means import INPUT_MEAN, InputMeans, set_input_means
 from swkpu.quant.layer_weights import layer_weight
@@ -251,7 +251,9 @@ def test_equalized_and_not_do_not_mix(calibrated) -> None:
 @pytest.mark.parametrize("correct", [True, False])
 def test_the_pipeline_corrects(calibrated, correct: bool) -> None:
     module, _, calibration = calibrated
-    passes = default_pipeline("kpu-t64", None, "int8", "nn", CalibratePass(Source(calibration, correct_bias=correct)))
+    passes = default_pipeline(
+        "kpu-t64", None, "int8", "nn", Quantization(CalibratePass(Source(calibration, correct_bias=correct)))
+    )
     assert [p.name for p in passes].index("nn-correct-bias") < [p.name for p in passes].index("nn-quantize")
     module, seen = module.clone(), 0
     for step in passes:
