@@ -7,10 +7,9 @@ from math import inf, isqrt
 from typing import Any
 
 import numpy as np
-from xdsl.ir import SSAValue
 
 from swkpu.dialects import nn
-from swkpu.integers.emitter import FACTOR_BITS, SUM_BITS, Emitter, checked
+from swkpu.integers.emitter import FACTOR_BITS, SUM_BITS, Emitter, checked, constant_of
 from swkpu.integers.forms import Affine, Array, Form, scalar
 from swkpu.integers.functions import tabulated
 from swkpu.integers.table import Result, integer_rule
@@ -19,14 +18,6 @@ OFFSET_LIMIT = 2.0**30
 """Integer constants that are added stay below this; farther ones (a mask's) saturate."""
 MASK = -1e6
 """A constant below this only says that nothing above it may win: it saturates."""
-
-
-def constant_of(value: SSAValue) -> Array | None:
-    """A constant operand as f64; None for any other."""
-    from swkpu.interp.constants import constant_array
-
-    array = constant_array(value)
-    return None if array is None else array.astype(np.float64)
 
 
 # ---- by a constant -------------------------------------------------------------------------------------------------

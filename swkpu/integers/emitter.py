@@ -216,3 +216,11 @@ def checked(emitter: Emitter, form: Affine) -> Affine:
     if largest >= I32_LIMIT:
         raise emitter.error(f"a sum could reach {largest:g}, beyond 32 bits; use a float precision for this layer")
     return form
+
+
+def constant_of(value: SSAValue) -> Array | None:
+    """A constant operand as f64; None for any other."""
+    from swkpu.interp.constants import constant_array
+
+    array = constant_array(value)
+    return None if array is None else array.astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 from xdsl.ir import Operation
 
 from swkpu.dialects import nn
-from swkpu.integers.emitter import Emitter
+from swkpu.integers.emitter import Emitter, constant_of
 from swkpu.integers.forms import Affine, Array, Form, Lookup, lookup
 from swkpu.integers.table import Result, integer_rule
 
@@ -20,8 +20,6 @@ def tabulated(op: Any, forms: list[Form | None], wide: bool = True) -> Lookup | 
 
     With `wide` not set, an op by a constant stays arithmetic while no table is involved: that can wait for a sum.
     """
-    from swkpu.integers.arithmetic import constant_of
-
     tables: list[Lookup | None] = [lookup(f) if isinstance(f, Affine | Lookup) else None for f in forms]
     values = {t.value for t in tables if t is not None}
     if len(values) != 1:
