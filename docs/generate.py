@@ -902,6 +902,52 @@ def mixed() -> str:
     )
 
 
+def measured(name: str) -> Any:
+    """What a benchmark wrote with `--json docs/NAME.json`."""
+    return json.loads((ROOT / "docs" / f"{name}.json").read_text())
+
+
+@part("docs/quantization.md", "sqnr")
+def sqnr_table() -> str:
+    rows = measured("sqnr")
+    ways = list(rows[0]["ways"])
+    cells = [
+        (f"`{row['model']}`", *(f"{row['ways'][w]['mean_db']:.1f} ({row['ways'][w]['worst_db']:.1f})" for w in ways))
+        for row in rows
+    ]
+    return table(("model", *ways), cells)
+
+
+@part("docs/quantization.md", "digits")
+def digits_table() -> str:
+    rows = measured("digits")
+    ways = list(rows[0]["drop"])
+    cells = [
+        (row["network"], f"{row['images']:,}", f"{row['top1']['fp32']:.2f} %", *(f"{row['drop'][w]:.2f}" for w in ways))
+        for row in rows
+    ]
+    return table(("network", "test images", "fp32 top-1", *(f"{way} drop" for way in ways)), cells)
+
+
+@part("docs/quantization.md", "accuracy")
+def accuracy_table() -> str:
+    cells = [
+        (
+            f"`{row['model']}`",
+            row["precision"],
+            f"{row['goal']:g}",
+            f"{row['max_abs_diff']:.2g}",
+            f"{row['max_rel_diff']:.2g}",
+            f"{row['sqnr_db']:.1f} dB",
+            f"{row['mixed_rel_diff']:.2g}",
+            row["comment"],
+        )
+        for row in measured("accuracy")
+    ]
+    head = ("model", "precision", "goal", "max abs", "max rel", "SQNR", "mixed, max rel", "why the absolute goal is missed")
+    return table(head, cells)
+
+
 CALIBRATED = """\
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
   %relu = nn.relu %x : tensor<4xf32>

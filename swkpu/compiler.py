@@ -39,6 +39,9 @@ def check_precision(machine: Machine, precision: str) -> None:
     """Raises TargetError where the target's tiles do not multiply at a precision. Mixed is int8 and a float."""
     if precision == "mixed" and "int8" in machine.precisions and set(FLOAT_PRECISIONS) & set(machine.precisions):
         return
+    if precision == "mixed":
+        has = ", ".join(machine.precisions)
+        raise TargetError(f"mixed precision needs int8 and a float, and target {machine.name} has {has}")
     if precision not in machine.precisions:
         raise TargetError(f"target {machine.name} has no {precision} tiles; it has {', '.join(machine.precisions)}")
 

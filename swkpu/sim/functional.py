@@ -157,7 +157,7 @@ class FunctionalSimulator:
         """Outputs by name. Raises InputError for inputs that do not fit, SimulationError for an illegal program."""
         for symbol in self.program.inputs:
             storage = numpy_dtype(self.program.maps[symbol.map].dtype)
-            self.write_input(symbol, stored(symbol, check_input(symbol, inputs), storage))
+            self.write_input(symbol, stored(symbol, check_input(symbol, inputs, storage), storage))
         streams = [Streamed(s, steps(s)) for s in self.program.streams]
         live = list(streams)
         while live:
@@ -470,15 +470,17 @@ def stored(symbol: Symbol, array: Array, storage: np.dtype[Any]) -> Array:
     return array.astype(storage)
 
 
-def check_input(symbol: Symbol, inputs: Mapping[str, Array]) -> Array:
-    """The array for an input, in its storage type. Raises InputError naming what was expected."""
+def check_input(symbol: Symbol, inputs: Mapping[str, Array], storage: np.dtype[Any]) -> Array:
+    """The array for an input as the host has it; a quantized input may come as it is stored. Raises InputError naming
+    what was expected.
+    """
     if symbol.name not in inputs:
         raise InputError(f"no input named '{symbol.name}' was given; got {', '.join(inputs) or 'none'}")
     array = np.asarray(inputs[symbol.name])
     if array.shape != symbol.shape:
         raise InputError(f"Input shape mismatch: expected {symbol.shape}, got {array.shape}")
     expected = numpy_dtype(symbol.dtype)
-    if array.dtype == expected:
+    if array.dtype == expected or (symbol.is_quantized and array.dtype == storage):
         return array
     if symbol.dtype.is_float and (array.dtype.kind == "f" or array.dtype.name == "bfloat16"):
         return array.astype(expected)

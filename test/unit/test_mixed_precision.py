@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn as tnn
@@ -23,6 +24,7 @@ from swkpu.quant.calibration import Calibration, calibrate
 from swkpu.quant.mixed import MixedChoice, assess_precision, choose_precisions, macs_of
 from swkpu.quant.names import entry_of
 from swkpu.quant.trial import Trials
+from swkpu.quantized_arrays import dequantized, quantized
 from swkpu.target import load_target
 
 T64 = load_target("kpu-t64", None)
@@ -240,3 +242,13 @@ def test_the_input_is_stored_once_for_readers_of_two_precisions() -> None:
     assert "f16" in str(argument.type)
     kinds = sorted(op.name for op in entry_of(module).body.block.ops if op.name in ("nn.quantize", "nn.conv2d"))
     assert kinds == ["nn.conv2d", "nn.conv2d", "nn.quantize"]
+
+
+def test_a_quantized_input_may_come_as_it_is_stored() -> None:
+    torch.manual_seed(0)
+    executable = swkpu.compile(Net().eval(), (samples(1)[0],), precision="int8", calibration=samples(4))
+    (symbol,) = executable.program.inputs
+    stored = quantized(samples(1, 5)[0].numpy(), symbol.scale, symbol.zero_point, np.dtype(np.int8))
+    reals = dequantized(stored, symbol.scale, symbol.zero_point)
+    (own,), (other,) = (executable.run({symbol.name: array}).values() for array in (stored, reals))
+    assert np.array_equal(own, other)
