@@ -944,7 +944,7 @@ def accuracy_table() -> str:
         )
         for row in measured("accuracy")
     ]
-    head = ("model", "precision", "goal", "max abs", "max rel", "SQNR", "mixed, max rel", "why the absolute goal is missed")
+    head = ("model", "precision", "goal", "max abs", "max rel", "SQNR", "mixed, max rel", "why the goal is missed")
     return table(head, cells)
 
 
