@@ -143,7 +143,8 @@ def estimate_command(args: argparse.Namespace) -> int:
     options = options_of(args)
     console.check_folders(args.trace, args.json)
     with console.progress(STEPS + 1) as step:
-        executable = build(options, step).executable
+        built = build(options, step)
+        executable = built.executable
         step("simulating")
         report = executable.simulate("cycle")
     if args.trace is not None:
@@ -152,6 +153,8 @@ def estimate_command(args: argparse.Namespace) -> int:
         console.write_json(report.to_dict(), args.json)
     if args.json != "-":
         print(report)
+        if options.layers and built.quality is not None:
+            print_layers(built.quality)
     return OK
 
 
