@@ -27,6 +27,7 @@ COMMANDS = {
     "zoo": "benchmarks.zoo",
     "import_time": "benchmarks.import_time",
     "calibration_time": "benchmarks.calibration_time",
+    "simulation_time": "benchmarks.simulation_time",
     "conformance": "benchmarks.conformance",
     "digits": "benchmarks.quantization.digits",
     "sqnr": "benchmarks.quantization.sqnr",
@@ -40,6 +41,7 @@ examples:
   python -m benchmarks zoo --help
   python -m benchmarks import_time --help
   python -m benchmarks calibration_time --help
+  python -m benchmarks simulation_time --help
   python -m benchmarks conformance --level kpu
   python -m benchmarks digits --help
   python -m benchmarks sqnr --help

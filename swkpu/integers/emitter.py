@@ -121,7 +121,11 @@ class Emitter:
         bits = min(ceil(log2(max(error / OFFSET_ERROR, 1.0))), floor(log2(max(room, 1.0))))
         if bits == 0:
             return form
-        value, more = self.rescaled(form.value, scalar(2.0**bits)), 2.0**bits
+        more = 2.0**bits
+        if quantized_type_of(form.value) is None:
+            value = self.emit(nn.MulOp(form.value, self.integers(np.asarray([more]))))
+        else:
+            value = self.rescaled(form.value, scalar(more))
         return replace(form, value=value, scale=form.scale / more, offset=form.excess * more, limit=form.limit * more)
 
     def fine(self, form: Affine, beyond: float = 0.0) -> Affine:

@@ -30,9 +30,9 @@ def rescale(
     This is `(p + 2**(shift - 1)) >> shift` of the product p, TOSA's `apply_scale_32`, except that nothing overflows on
     the way. A shift outside 2 to 62 acts as the nearer of them.
     """
-    out = torch.empty(torch.broadcast_shapes(value.shape, multiplier.shape, shift.shape), dtype=dtype)
-    if not out.numel():
-        return out
+    shape = np.broadcast_shapes(value.shape, multiplier.shape, shift.shape)
+    if 0 in shape:
+        return torch.empty(shape, dtype=dtype)
     shift = shift.clamp(*SHIFTS).to(torch.int64)
     if _double_is_exact(value.dtype, shift, output_zero_point, dtype):
         scaled = partial(_in_double, zero_in=input_zero_point, zero_out=output_zero_point)
@@ -41,9 +41,12 @@ def rescale(
     else:
         scaled = partial(_in_64_bits, zero_in=input_zero_point, zero_out=output_zero_point)
         scales = (multiplier.to(torch.int64), shift - 1)
-    operands = [t.expand(out.shape) for t in (value, *scales)]
-    limits = torch.iinfo(dtype)
-    for part in parts(out.shape):
+    limits, blocks = torch.iinfo(dtype), list(parts(shape))
+    if len(blocks) == 1:
+        return scaled(value.expand(shape), *scales).clamp_(limits.min, limits.max).to(dtype)
+    out = torch.empty(shape, dtype=dtype)
+    operands = [t.expand(shape) for t in (value, *scales)]
+    for part in blocks:
         out[part] = scaled(*(t[part] for t in operands)).clamp_(limits.min, limits.max)
     return out
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 
 from swkpu.program.model import Access, Combiner, FabricProgram
@@ -55,7 +56,7 @@ def evaluate(
     ]
     registers = ([] if value is None else [value]) + extras
     del value
-    tiles = torch.broadcast_shapes(*(r.shape[:2] for r in registers), (1, 1))
+    tiles = np.broadcast_shapes(*(r.shape[:2] for r in registers), (1, 1))
     result = run_epilogue(fabric.micro_ops, fabric.result, registers, fabric.tables)
     result = result.expand(*tiles, *box[: fabric.parallel])
     order = [e.terms[0][0] for e in fabric.accesses[-1].exprs]
@@ -123,7 +124,7 @@ def _accumulate_points(fabric: FabricProgram, box: Sequence[int], x: torch.Tenso
     sizes = [box[d] for d in reduction]
     xv = _view(x, fabric.accesses[0], box, dims, broadcast=False)
     wv = _view(w, fabric.accesses[1], box, dims, broadcast=True)
-    tiles = torch.broadcast_shapes(x.shape[:2], w.shape[:2])
+    tiles = np.broadcast_shapes(x.shape[:2], w.shape[:2])
     out = torch.zeros((*tiles, *(box[: fabric.parallel])), dtype=x.dtype)
     for flat in range(prod(sizes)):
         point = _unflatten(flat, sizes)
@@ -147,7 +148,7 @@ def _matmul(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch
     batch = [d for d in parallel if d in in_x and d in in_w]
     n_dims = [d for d in parallel if d in in_w and d not in in_x]
     m_dims = [d for d in parallel if d not in in_w]
-    tiles = torch.broadcast_shapes(x.shape[:2], w.shape[:2])
+    tiles = np.broadcast_shapes(x.shape[:2], w.shape[:2])
     # where each tile coordinate goes: batch, m or n
     tile_of = ["m" if w.shape[i] == 1 else ("n" if x.shape[i] == 1 else "b") for i in (0, 1)]
 

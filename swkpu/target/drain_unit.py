@@ -13,14 +13,17 @@ DRAIN_UNIT_TABLES = 1
 
 _CONVERSIONS = {MicroOpcode.EXTF, MicroOpcode.TRUNCF, MicroOpcode.EXTSI, MicroOpcode.TRUNCI}
 _CLAMPS = {MicroOpcode.MAXIMUMF, MicroOpcode.MINIMUMF, MicroOpcode.MAXSI, MicroOpcode.MINSI}
-_ARITHMETIC = {MicroOpcode.ADDF, MicroOpcode.SUBF, MicroOpcode.MULF, MicroOpcode.ADDI, MicroOpcode.SUBI}
+_ARITHMETIC = {
+    *(MicroOpcode.ADDF, MicroOpcode.SUBF, MicroOpcode.MULF),
+    *(MicroOpcode.ADDI, MicroOpcode.SUBI),
+}
 
 
 def ops_beyond_drain_unit(fabric: FabricProgram) -> int:
     """How many micro-operations per result of a contraction are left for the vector lanes; docs/timing.md, "exec".
 
     The drain unit converts between widths, clamps against constants, and does as much arithmetic with epilogue
-    operands or constants, as many rescales and table lookups as the limits above say. What is converted or rescaled of
+    operands or constants (integers are multiplied by constants only), as many rescales and table lookups as the limits above say. What is converted or rescaled of
     an operand (a constant) is an operand (a constant) still.
     """
     first_op = 1 + fabric.epilogue_operands
@@ -45,6 +48,8 @@ def ops_beyond_drain_unit(fabric: FabricProgram) -> int:
                 drained = not constants.isdisjoint(op.args)
             case opcode if opcode in _ARITHMETIC:
                 drained = not given.isdisjoint(op.args) and takes("arithmetic")
+            case MicroOpcode.MULI:
+                drained = not constants.isdisjoint(op.args) and takes("arithmetic")
             case MicroOpcode.RESCALE:
                 drained = given.issuperset(op.args[1:]) and takes("rescale")
             case MicroOpcode.TABLE:

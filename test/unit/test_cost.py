@@ -178,8 +178,9 @@ def test_a_quantized_residual_block_is_free_of_vector_work() -> None:
 
 def test_what_the_drain_unit_does_not_do_to_integers() -> None:
     i8, i32 = DType.I8, DType.I32
-    # A multiplication; a clamp against no constant; a scale that is computed; a float.
+    # A multiplication, unless by a constant; a clamp against no constant; a scale that is computed; a float.
     assert cost.vector_micro_ops(quantized((MicroOpcode.MULI, i32, (0, 2)))) == 1
+    assert cost.vector_micro_ops(quantized((MicroOpcode.CONSTANT, i32, ()), (MicroOpcode.MULI, i32, (0, 5)))) == 0
     assert cost.vector_micro_ops(quantized((MicroOpcode.MAXSI, i32, (0, 1)))) == 1
     assert cost.vector_micro_ops(quantized((MicroOpcode.RESCALE, i8, (0, 0, 3)))) == 1
     assert cost.vector_micro_ops(quantized((MicroOpcode.SITOFP, F32, (0,)))) == 1
