@@ -23,8 +23,8 @@ def ops_beyond_drain_unit(fabric: FabricProgram) -> int:
     """How many micro-operations per result of a contraction are left for the vector lanes; docs/timing.md, "exec".
 
     The drain unit converts between widths, clamps against constants, and does as much arithmetic with epilogue
-    operands or constants (integers are multiplied by constants only), as many rescales and table lookups as the limits above say. What is converted or rescaled of
-    an operand (a constant) is an operand (a constant) still.
+    operands or constants (integers are multiplied by constants only), as many rescales and table lookups as the limits
+    above say. What is converted or rescaled of an operand (a constant) is an operand (a constant) still.
     """
     first_op = 1 + fabric.epilogue_operands
     operands = set(range(1, first_op))
