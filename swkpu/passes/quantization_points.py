@@ -52,11 +52,6 @@ class Point:
     """It is stored as a float, too: only ops that need integers read these."""
 
 
-def points(function: FuncOp) -> list[SSAValue]:
-    """The f32 values of a function that are stored as integers, in program order: arguments first."""
-    return list(quantization_points(function))
-
-
 def quantization_points(function: FuncOp, precision: str = "int8") -> dict[SSAValue, Point]:
     """How each value that is stored as integers is stored.
 
