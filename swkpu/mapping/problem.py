@@ -67,18 +67,34 @@ class Problem:
         ops = tuple(MicroOp(op.opcode, op.dtype, op.args) for op in self.fabric.micro_ops)
         return replace(self.fabric, micro_ops=ops, tables=())
 
-    @property
+    @cached_property
+    def local(self) -> dict[OperandAccess, tuple[Linear, ...]]:
+        """How the fabric program indexes each operand's block."""
+        accesses = (*self.operands, self.result)
+        return {o: tuple(local_access(e, self.domain) for e in o.exprs) for o in accesses}
+
+    @cached_property
     def dtypes(self) -> list[DType]:
         return [o.dtype for o in self.operands] + [self.result.dtype]
 
-    def may_overrun(self, dim: int) -> bool:
-        """May blocks reach beyond a reduction dim? Only where whatever lies there is read as the neutral element."""
+    @cached_property
+    def overrunning(self) -> frozenset[int]:
+        """Reduction dims beyond which blocks may reach: whatever lies there is read as the neutral element."""
         inputs = [(o.exprs, o.shape) for o in self.operands if o.is_input]
-        return may_overrun(inputs, self.domain.extents, dim)
+        return frozenset(d for d in self.domain.reduction_dims if may_overrun(inputs, self.domain.extents, d))
+
+    def may_overrun(self, dim: int) -> bool:
+        return dim in self.overrunning
+
+    @cached_property
+    def _dims(self) -> dict[OperandAccess, set[int]]:
+        extents = self.domain.extents
+        accesses = (*self.operands, self.result)
+        return {o: {d for e in o.exprs for d, _ in e.terms if extents[d] > 1} for o in accesses}
 
     def dims_of(self, operand: OperandAccess) -> set[int]:
         """Domain dims (of more than one point) that an access depends on."""
-        return {d for e in operand.exprs for d, _ in e.terms if self.domain.extents[d] > 1}
+        return self._dims[operand]
 
 
 def axis_step(expr: Linear, domain: Domain) -> int:

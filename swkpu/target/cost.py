@@ -45,7 +45,8 @@ def ceil_div(n: Count, d: Count) -> Count:
 
 def ceil_rate(amount: Count, rate: Fraction | int) -> Count:
     """Cycles that `amount` takes at an exact `rate` per cycle: ceil(amount / rate)."""
-    rate = Fraction(rate)
+    if rate.denominator == 1:
+        return ceil_div(amount, rate.numerator)
     return ceil_div(amount * rate.denominator, rate.numerator)
 
 
