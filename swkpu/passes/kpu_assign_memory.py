@@ -82,7 +82,7 @@ def assign_l2(program: kpu.ProgramOp, layers: Sequence[kpu.LayerOp], machine: Ma
     for i, layer in enumerate(layers):
         streams = [o for o in layer.walk() if isinstance(o, AllocOp) and buffer_type(o.result).memory is Space.L2]
         for alloc in sorted(streams, key=lambda a: -a.total_bytes):
-            for start in range(0, i + 1):
+            for start in (i - 1, i):
                 request = Request(alloc.total_bytes, max(start, 0), i)
                 offset = place(request, placed, capacity, top=i % 2 == 1)
                 if offset is not None:
