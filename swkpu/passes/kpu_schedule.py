@@ -62,7 +62,7 @@ def schedule(program: kpu.ProgramOp, machine: Machine) -> None:
     plan = Plan(program)
     used, timelines = _order(plan, needs_of(plan), machine.queues.semaphores)
     hoist_buffers(program, plan.layers)
-    streams = Projection(plan, used, timelines.relays).streams()
+    streams = Projection(plan, used, list(timelines.relays.values())).streams()
     outputs = [o for o in program.body.block.ops if isinstance(o, kpu.OutputOp)]
     for stream in streams:
         if outputs:

@@ -15,7 +15,7 @@ from swkpu.errors import MemoryError
 from swkpu.mapping.packing import Placed
 from swkpu.placement.l2 import set_address
 from swkpu.placement.occupancy import Occupancy, Place, placed_at
-from swkpu.placement.streams import is_constant_push, writers_of
+from swkpu.placement.streams import holds_constants, writers_of
 from swkpu.target import Machine
 
 REACH = {"constant": 3, "pushed": 2, "made": 1}
@@ -26,7 +26,7 @@ def kind_of(alloc: AllocOp) -> str:
     writers = writers_of(alloc)
     if not writers:
         return "made"
-    return "constant" if all(is_constant_push(op) for op in writers) else "pushed"
+    return "constant" if holds_constants(alloc) else "pushed"
 
 
 def assign_l1(layers: Sequence[kpu.LayerOp], machine: Machine) -> int:

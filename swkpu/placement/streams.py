@@ -53,9 +53,9 @@ def is_ready_load(op: Operation) -> bool:
 
 
 def holds_constants(alloc: AllocOp) -> bool:
-    """Is a stream buffer filled with what is in DRAM from the beginning, and with nothing else?"""
+    """Is a layer's buffer filled with what is in DRAM from the beginning, and with nothing else?"""
     writers = writers_of(alloc)
-    return bool(writers) and all(is_ready_load(op) for op in writers)
+    return bool(writers) and all(is_ready_load(op) or is_constant_push(op) for op in writers)
 
 
 def is_constant_push(op: Operation) -> bool:

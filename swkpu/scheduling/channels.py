@@ -4,9 +4,9 @@ The producer takes a share of the `free` tokens for every content and gives one 
 reverse. A command in a deeper loop is represented by the loop: it acquires on entry and releases on exit. A buffer
 that has a copy for every content needs no `free` tokens.
 
-All layers share the semaphores of a channel. Two sets of `free` ones take turns, so that the producer can begin a
-layer while the consumer still holds the last copies of the layer before: these are other bytes, and whether they
-are free is the timelines' matter.
+All layers share the semaphores of a channel. For constants two sets of `free` ones take turns, so that the producer
+can begin a layer while the consumer still holds the last copies of the layer before: these are other bytes, and
+whether they are free is the timelines' matter.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from swkpu.scheduling.semaphores import Semaphores
 from swkpu.scheduling.steps import Plan, statement_in
 
 Group = tuple[Block, Engine, Engine, int, bool]
-"""Scope, producer, consumer, copies, and whether the contents are constants."""
+"""Scope, producer, consumer, copies, and whether these are loads that may go before others."""
 
 
 class Channels:
@@ -53,8 +53,8 @@ class Channels:
             uses = self.plan.accesses.get(op.result, [])
             producers = list(dict.fromkeys(u.engine for u in uses if u.writes))
             consumers = list(dict.fromkeys(u.engine for u in uses if not u.writes))
-            constant = holds_constants(op)
             for p in producers:
+                constant = p[0] == "dma_in" and holds_constants(op)
                 for c in consumers:
                     if p != c:
                         groups.setdefault((op.parent, p, c, op.buffer_count, constant), []).append(op)
@@ -90,7 +90,9 @@ class Channels:
         self.semaphores.release(last_in, producer, full, 1)
         self.semaphores.acquire(first_out, consumer, full, 1)
         if isinstance(allocs[0].parent_op(), ForOp) and copies < epochs_of(allocs[0]):
-            turn = self.used[key] = self.used.get(key, -1) + 1
-            free = self.semaphores.number("free", *key, turn % self.turns, initial=self.tokens)
+            turn = 0
+            if all(holds_constants(a) for a in allocs):
+                turn = self.used[key] = (self.used.get(key, -1) + 1) % self.turns
+            free = self.semaphores.number("free", *key, turn, initial=self.tokens)
             self.semaphores.acquire(first_in, producer, free, self.tokens // copies)
             self.semaphores.release(last_out, consumer, free, self.tokens // copies)

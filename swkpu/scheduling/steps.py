@@ -36,7 +36,7 @@ def add_tokens(tokens: dict[int, int], semaphore: int, count: int) -> None:
 @dataclass(eq=False)
 class Step:
     """Iterations `first` to `first + trips` of a loop, or one command (`trips` 0), that serves a layer. Without an
-    op it passes tokens on at the beginning of a layer, and `index` is no place in the engine's stream.
+    op it passes tokens on at the beginning of a layer; its `index` is negative.
     """
 
     engine: Engine

@@ -20,8 +20,11 @@ _ORDER = ("dma_in", "dma_out", "bm_in", "bm_out", "fabric")
 
 
 class Projection:
-    def __init__(self, plan: Plan, semaphores: Semaphores, relays: dict[int, Step]):
-        self.plan, self.semaphores, self.relays = plan, semaphores, relays
+    def __init__(self, plan: Plan, semaphores: Semaphores, relays: Sequence[Step]):
+        self.plan, self.semaphores = plan, semaphores
+        self.relays: dict[int, list[Step]] = {}
+        for relay in sorted(relays, key=lambda step: step.index):
+            self.relays.setdefault(relay.layer, []).append(relay)
 
     def streams(self) -> list[kpu.StreamOp]:
         engines = {*self.plan.engines, RELAY} if self.relays else {*self.plan.engines}
@@ -31,8 +34,8 @@ class Projection:
         block = Block()
         for i, layer in enumerate(self.plan.layers):
             name = layer.sym_name.data
-            if engine == RELAY and i in self.relays:
-                block.add_ops(_brackets(self.relays[i].tokens, name))
+            for relay in self.relays.get(i, ()) if engine == RELAY else ():
+                block.add_ops(_brackets(relay.tokens, name))
             for step in self.plan.steps.get((i, engine), ()):
                 self._step(block, step, name)
         return kpu.StreamOp(engine[0], engine[1] or None, Region(block))

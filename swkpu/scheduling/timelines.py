@@ -5,7 +5,8 @@ when it is finished, and that step of Y acquires one. What Y already knows, dire
 for again.
 
 A machine has a fixed number of semaphores. Where there are too many pairs, some go over a *relay*: at the beginning of
-the layer after the one that X has to finish, the relay engine waits for X, and tells Y.
+the layer after the one that X has to finish, the relay engine waits for X, and tells Y. It waits for the engines
+that are done first before it waits for the others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swkpu.scheduling.channels import Channels
-from swkpu.scheduling.engines import RELAY, Engine
+from swkpu.scheduling.engines import PIPELINE, RELAY, Engine
 from swkpu.scheduling.needs import Needs
 from swkpu.scheduling.semaphores import Semaphores
 from swkpu.scheduling.steps import Plan, Step, add_tokens
@@ -28,7 +29,7 @@ class Timelines:
         self.plan, self.relayed = plan, relayed
         self.waits: dict[Pair, list[tuple[Step, Step]]] = {}
         self.uses: dict[Pair, int] = {}
-        self.relays: dict[int, Step] = {}
+        self.relays: dict[tuple[int, int], Step] = {}
         self.knows: dict[Engine, Knowledge] = {}
         self.after: dict[Step, Knowledge] = {}
         for j in range(len(plan.layers)):
@@ -54,7 +55,8 @@ class Timelines:
             pair = other, step.engine
             self.uses[pair] = self.uses.get(pair, 0) + 1
             if pair in self.relayed:
-                relay = self.relays.setdefault(last.layer + 1, Step(RELAY, last.layer + 1, None))
+                at = last.layer + 1, PIPELINE.index(other[0])
+                relay = self.relays.setdefault(at, Step(RELAY, at[0], None, index=at[1] - len(PIPELINE)))
                 self.waits.setdefault((other, RELAY), []).append((last, relay))
                 self.waits.setdefault((RELAY, step.engine), []).append((relay, step))
             else:
@@ -76,7 +78,7 @@ class Timelines:
 
 
 def _place(step: Step) -> tuple[int, int]:
-    """Where a step stands in its engine's stream, relays before what the engine does itself of the layer."""
+    """Where a step stands in its engine's stream; relays, of negative index, before the layer's own steps."""
     return (step.layer, step.index)
 
 
