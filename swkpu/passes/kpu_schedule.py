@@ -37,7 +37,7 @@ from swkpu.dialects.kpu import AllocOp, BufferType, CommandOp, ForOp, buffer_typ
 from swkpu.dialects.nn import ints
 from swkpu.errors import IRError, MappingError
 from swkpu.passes.kpu_assign_memory import check_target
-from swkpu.program.model import MAX_SEMAPHORE_OPS, Space
+from swkpu.program.model import MAX_SEMAPHORE_OPS, Space, Stage
 from swkpu.target import load_target
 
 TOKENS = 12
@@ -51,6 +51,7 @@ _KINDS: dict[type[Operation], str] = {
     kpu.GatherOp: "dma_in",
     kpu.PushOp: "bm_in",
     kpu.ExecOp: "fabric",
+    kpu.ReduceOp: "fabric",
     kpu.PullOp: "bm_out",
     kpu.StoreOp: "dma_out",
 }
@@ -78,14 +79,14 @@ class Access:
 def accesses_of(command: Operation) -> Iterator[tuple[SSAValue, bool]]:
     """(buffer, is written) for every buffer a command touches."""
     if isinstance(command, kpu.ExecOp):
-        *sources, result = command.blocks
-        for value in sources:
+        for value in command.sources:
             yield storage(value), False
-        yield storage(result), True
+        if command.result is not None:
+            yield storage(command.result), True
         if command.accumulator is not None:
-            yield storage(command.accumulator), True
+            yield storage(command.accumulator), command.stage is not Stage.FINISH
         return
-    assert isinstance(command, kpu.TransferOp | kpu.GatherOp)
+    assert isinstance(command, kpu.TransferOp | kpu.GatherOp | kpu.ReduceOp)
     yield storage(command.src), False
     if isinstance(command, kpu.GatherOp):
         yield storage(command.index), False
@@ -472,7 +473,7 @@ def _index_slot(command: Operation, operand: int, epoch: Linear) -> None:
             assert command.accumulator_start is not None
             command.properties["accumulator_start"] = prepend(command.accumulator_start)
         return
-    assert isinstance(command, kpu.TransferOp | kpu.GatherOp)
+    assert isinstance(command, kpu.TransferOp | kpu.GatherOp | kpu.ReduceOp)
     starts = [name for name in ("src_start", "index_start", "dst_start") if name in command.properties]
     attr = command.properties[starts[operand]]
     assert isinstance(attr, AffineMapAttr)
