@@ -364,6 +364,7 @@ def _tiling(attr: MappingAttr) -> dict[str, Any]:
             "dataflow": p.dataflow.name.lower(),
             "buffers": p.buffers,
         }
+        | ({"finish": dict(p.finish)} if p.finish else {})
         for p in mapping.parts
     ]
     return {"l2": dict(mapping.l2), "result": mapping.result, "split": mapping.split, "parts": parts}

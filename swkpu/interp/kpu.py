@@ -196,11 +196,11 @@ class SequentialInterpreter:
     def _reduce(self, op: kpu.ReduceOp, counters: Sequence[int]) -> None:
         members, columns = op.tiles.range.data[1:]
         words = self._l1(op, op.src)
-        words = np.broadcast_to(words, (members, columns, *words.shape[2:]))
+        partials = tensor_of(np.ascontiguousarray(words), _whole_map(buffer_type(op.src)))
         start, rank = coords(op.src_start.data), len(op.box.data)
         origin = [c.const + sum(k * counters[d] for d, k in c.loops) for c in start]
         value = reduced(
-            tensor_of(np.ascontiguousarray(words), _whole_map(buffer_type(op.src))),
+            partials.expand(members, columns, *words.shape[2:]),
             start,
             origin,
             range(rank),

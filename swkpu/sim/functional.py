@@ -459,9 +459,9 @@ class FunctionalSimulator:
         origin = [c.const + sum(k * counters[d] for d, k in c.loops) for c in src.start]
         words = self._l1_block(command, command.tiles, map, origin)
         lead = self._lead(map)
-        words = np.broadcast_to(words, (command.tiles.n0, command.tiles.n1, *words.shape[2:]))
+        partials = tensor_of(np.ascontiguousarray(words), map)
         value = reduced(
-            tensor_of(np.ascontiguousarray(words), map),
+            partials.expand(command.tiles.n0, command.tiles.n1, *words.shape[2:]),
             src.start[lead:],
             origin[lead:],
             [a - lead for a in src.axes],
