@@ -33,7 +33,9 @@ from swkpu.program.model import (
     Program,
     Pull,
     Push,
+    Reduce,
     Space,
+    Stage,
     Store,
     TensorMap,
     TileRange,
@@ -355,12 +357,18 @@ class RaceChecker:
                         reach[command.dim] = (0, maps[block.map].extents[command.dim] - 1)
                     yield _Reference(maps[block.map], tuple(start), tuple(reach), WHOLE, writes)
             case Exec():
-                *sources, result = command.operands
-                for operand in sources:
-                    yield self._operand(operand, command.tiles, False)
-                yield self._operand(result, command.tiles, True)
+                written = len(command.operands) - (command.stage is not Stage.PARTIAL)
+                for i, operand in enumerate(command.operands):
+                    yield self._operand(operand, command.tiles, i >= written)
                 if command.accumulator is not None:
-                    yield self._operand(command.accumulator, command.tiles, True)
+                    yield self._operand(command.accumulator, command.tiles, command.stage is not Stage.FINISH)
+            case Reduce():
+                for block, tiles, writes in (
+                    (command.src, command.tiles, False),
+                    (command.dst, command.receiving, True),
+                ):
+                    reach = _reach(block.start, block.axes, block.steps, command.box, command.receiving)
+                    yield _Reference(maps[block.map], block.start, reach, tiles, writes)
             case _:
                 return
 

@@ -60,7 +60,7 @@ def _index_slot(command: Operation, operand: int, epoch: Linear) -> None:
             assert command.accumulator_start is not None
             command.properties["accumulator_start"] = prepend(command.accumulator_start)
         return
-    assert isinstance(command, kpu.TransferOp | kpu.GatherOp)
+    assert isinstance(command, kpu.TransferOp | kpu.GatherOp | kpu.ReduceOp)
     starts = [name for name in ("src_start", "index_start", "dst_start") if name in command.properties]
     attr = command.properties[starts[operand]]
     assert isinstance(attr, AffineMapAttr)

@@ -9,6 +9,7 @@ from xdsl.ir import Operation, SSAValue
 
 from swkpu.dialects import kpu
 from swkpu.dialects.kpu import storage
+from swkpu.program.model import Stage
 
 Engine = tuple[str, str]
 """(kind, tile group); the DMA engines have no group."""
@@ -18,6 +19,7 @@ KINDS: dict[type[Operation], str] = {
     kpu.GatherOp: "dma_in",
     kpu.PushOp: "bm_in",
     kpu.ExecOp: "fabric",
+    kpu.ReduceOp: "fabric",
     kpu.PullOp: "bm_out",
     kpu.StoreOp: "dma_out",
 }
@@ -44,14 +46,14 @@ def commands_in(op: Operation) -> Iterator[Operation]:
 def accesses_of(command: Operation) -> Iterator[tuple[SSAValue, bool]]:
     """(buffer, is written) for every buffer a command touches."""
     if isinstance(command, kpu.ExecOp):
-        *sources, result = command.blocks
-        for value in sources:
+        for value in command.sources:
             yield storage(value), False
-        yield storage(result), True
+        if command.result is not None:
+            yield storage(command.result), True
         if command.accumulator is not None:
-            yield storage(command.accumulator), True
+            yield storage(command.accumulator), command.stage is not Stage.FINISH
         return
-    assert isinstance(command, kpu.TransferOp | kpu.GatherOp)
+    assert isinstance(command, kpu.TransferOp | kpu.GatherOp | kpu.ReduceOp)
     yield storage(command.src), False
     if isinstance(command, kpu.GatherOp):
         yield storage(command.index), False

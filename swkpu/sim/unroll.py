@@ -22,6 +22,7 @@ from swkpu.program.model import (
     End,
     Engine,
     Exec,
+    FabricProgram,
     Gather,
     Halt,
     Load,
@@ -29,7 +30,9 @@ from swkpu.program.model import (
     Program,
     Pull,
     Push,
+    Reduce,
     Space,
+    Stage,
     Store,
     Stream,
     TensorMap,
@@ -39,7 +42,7 @@ from swkpu.target import cost
 from swkpu.target.cost import Count
 
 if TYPE_CHECKING:
-    from swkpu.target.machine import Machine
+    from swkpu.target.machine import Machine, TileGroup
 
 Array: TypeAlias = npt.NDArray[np.int64]
 
@@ -52,7 +55,7 @@ STREAM_RESOURCES: dict[Engine, tuple[int, ...]] = {
     Engine.DMA_OUT: (DRAM, L2_READ),
     Engine.BM_IN: (L2_READ, NOC),
     Engine.BM_OUT: (L2_WRITE, NOC),
-    Engine.FABRIC: (),
+    Engine.FABRIC: (NOC,),
 }
 
 CHUNK = 1 << 22
@@ -366,6 +369,8 @@ def command_cost(program: Program, machine: Machine, command: object, trips: tup
         case Exec():
             inner = (command.tiles.n0, command.tiles.n1)
             return _in_chunks(trips, inner, lambda grid: _exec(program, machine, command, trips, grid))
+        case Reduce():
+            return _in_chunks(trips, (1, 1), lambda grid: _reduce(program, machine, command, grid))
         case _:
             raise TypeError(f"not a command that takes time: {command!r}")
 
@@ -591,19 +596,14 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
     group = machine.tile_groups[command.tiles.group]
     fabric = program.fabrics[command.fabric]
     maps = [program.maps[o.map] for o in command.operands]
-    dtypes = [m.dtype for m in maps]
     points: list[Any] = list(command.box)
     for clip in command.clips:
         points[clip.dim] = np.clip(clip.limit - grid.coord(clip.start), 0, points[clip.dim])
-    raw_in: Count = 0
-    raw_out: Count = 0
-    for depth, count in enumerate(trips):
-        if command.reduction_loops >> depth & 1:
-            raw_in = raw_in | (grid.counters[depth] != 0).astype(np.int64)
-            raw_out = raw_out | (grid.counters[depth] != count - 1).astype(np.int64)
-    contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR
-    run = cost.reduction_run(fabric, command.box, [m.strides for m in maps[:2]], dtypes) if contracts else 0
-    this = cost.exec_cost(group, fabric, dtypes, points, run, raw_in, raw_out)
+    contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR and command.stage is not Stage.FINISH
+    if command.stage is Stage.FINISH:
+        this = cost.finish_cost(group, fabric, [m.dtype for m in maps], points[: fabric.parallel])
+    else:
+        this = _reducing(group, fabric, command, maps, points, trips, grid)
     tiles = grid.tiles
     counts = Counts(
         macs=grid.grand_total(grid.total(cost.product(points), tiles)) if contracts else 0,
@@ -612,5 +612,47 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
         l1_write_bytes=grid.grand_total(grid.total(this.l1_write_bytes, tiles)),
     )
     own = grid.instances(grid.largest(this.cycles, tiles))
-    multiplied = group.multiplied_as(cost.mac_type(dtypes[0], dtypes[1])) if contracts else None
-    return CommandCost((), own, counts, multiplied)
+    multiplied = group.multiplied_as(cost.mac_type(maps[0].dtype, maps[1].dtype)) if contracts else None
+    return CommandCost((grid.instances(0),), own, counts, multiplied)
+
+
+def _reducing(
+    group: TileGroup,
+    fabric: FabricProgram,
+    command: Exec,
+    maps: Sequence[TensorMap],
+    points: Sequence[Count],
+    trips: tuple[int, ...],
+    grid: _Grid,
+) -> cost.ExecCost:
+    """An exec that reduces something, which may have begun before it and go on after it."""
+    raw_in: Count = 0
+    raw_out: Count = int(command.stage is Stage.PARTIAL)
+    for depth, count in enumerate(trips):
+        if command.reduction_loops >> depth & 1:
+            raw_in = raw_in | (grid.counters[depth] != 0).astype(np.int64)
+            raw_out = raw_out | (grid.counters[depth] != count - 1).astype(np.int64)
+    dtypes = [m.dtype for m in maps]
+    contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR
+    run = cost.reduction_run(fabric, command.box, [m.strides for m in maps[:2]], dtypes) if contracts else 0
+    return cost.exec_cost(group, fabric, dtypes, points, run, raw_in, raw_out)
+
+
+def _reduce(program: Program, machine: Machine, command: Reduce, grid: _Grid) -> CommandCost:
+    this = cost.reduce_cost(
+        machine,
+        machine.tile_groups[command.tiles.group],
+        points=prod(command.box),
+        members=command.tiles.n0,
+        receivers=command.receivers,
+        groups=command.tiles.n1,
+        element_bytes=program.maps[command.src.map].dtype.bytes,
+    )
+    counts = Counts(
+        vector_ops=grid.grand_total(this.vector_ops),
+        noc_bytes=grid.grand_total(this.noc_bytes),
+        l1_read_bytes=grid.grand_total(this.l1_read_bytes),
+        l1_write_bytes=grid.grand_total(this.l1_write_bytes),
+        transfers=prod(grid.shape[: grid.loops]),
+    )
+    return CommandCost((grid.instances(this.noc),), grid.instances(this.own), counts)
