@@ -8,7 +8,7 @@ first), the two tile coordinates, then one per box dim that shares a map dim wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -370,18 +370,22 @@ def command_cost(program: Program, machine: Machine, command: object, trips: tup
             raise TypeError(f"not a command that takes time: {command!r}")
 
 
-def _in_chunks(trips: tuple[int, ...], inner: tuple[int, ...], evaluate: Callable[[_Grid], CommandCost]) -> CommandCost:
-    """Evaluate slices of the outermost loop, so that memory stays bounded."""
+def _grids(trips: tuple[int, ...], inner: tuple[int, ...]) -> Iterator[_Grid]:
+    """The grid of all instances in slices of the outermost loop."""
     if not trips:
-        return evaluate(_Grid(inner, 0, 0))
+        yield _Grid(inner, 0, 0)
+        return
     if 0 in trips:
         raise ValueError("a command that never runs has no cost")
     per_trip = prod(trips[1:]) * prod(inner)
     step = max(1, CHUNK // max(per_trip, 1))
-    parts = [
-        evaluate(_Grid((min(step, trips[0] - first), *trips[1:], *inner), len(trips), first))
-        for first in range(0, trips[0], step)
-    ]
+    for first in range(0, trips[0], step):
+        yield _Grid((min(step, trips[0] - first), *trips[1:], *inner), len(trips), first)
+
+
+def _in_chunks(trips: tuple[int, ...], inner: tuple[int, ...], evaluate: Callable[[_Grid], CommandCost]) -> CommandCost:
+    """Evaluate slices of the outermost loop, so that memory stays bounded."""
+    parts = [evaluate(grid) for grid in _grids(trips, inner)]
     if len(parts) == 1:
         return parts[0]
     shared = tuple(np.concatenate(arrays) for arrays in zip(*(p.shared for p in parts), strict=True))
@@ -587,7 +591,10 @@ def _gather(program: Program, machine: Machine, command: Gather, grid: _Grid) ->
 # -------------------------------------------------------------------------------------------------------------- exec
 
 
-def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid) -> CommandCost:
+def _exec_cost(
+    program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid
+) -> tuple[list[Any], cost.ExecCost]:
+    """The points per domain dim of every instance and tile, and what they cost."""
     group = machine.tile_groups[command.tiles.group]
     fabric = program.fabrics[command.fabric]
     maps = [program.maps[o.map] for o in command.operands]
@@ -603,7 +610,14 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
             raw_out = raw_out | (grid.counters[depth] != count - 1).astype(np.int64)
     contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR
     run = cost.reduction_run(fabric, command.box, [m.strides for m in maps[:2]], dtypes) if contracts else 0
-    this = cost.exec_cost(group, fabric, dtypes, points, run, raw_in, raw_out)
+    return points, cost.exec_cost(group, fabric, dtypes, points, run, raw_in, raw_out)
+
+
+def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid) -> CommandCost:
+    group = machine.tile_groups[command.tiles.group]
+    fabric = program.fabrics[command.fabric]
+    points, this = _exec_cost(program, machine, command, trips, grid)
+    contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR
     tiles = grid.tiles
     counts = Counts(
         macs=grid.grand_total(grid.total(cost.product(points), tiles)) if contracts else 0,
@@ -612,5 +626,65 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
         l1_write_bytes=grid.grand_total(grid.total(this.l1_write_bytes, tiles)),
     )
     own = grid.instances(grid.largest(this.cycles, tiles))
+    dtypes = [program.maps[o.map].dtype for o in command.operands[:2]]
     multiplied = group.multiplied_as(cost.mac_type(dtypes[0], dtypes[1])) if contracts else None
     return CommandCost((), own, counts, multiplied)
+
+
+@dataclass(frozen=True)
+class TileCycles:
+    """What the tiles of one exec command do in their cycles, summed over its instances and tiles.
+
+    steps           MAC steps of the array, whether or not each processing element has something to multiply
+    drain_limited   what passes take longer because the array's rows drain or load
+    stream_limited  ... because of the L1's rate
+    vector_limited  ... because of the vector lanes' part of the epilogue
+    fill            skew, the last drain, the last vector work
+    partial_sums    raw accumulators read and written
+    vector          work on the vector lanes of an exec without the array
+    """
+
+    steps: int = 0
+    drain_limited: int = 0
+    stream_limited: int = 0
+    vector_limited: int = 0
+    fill: int = 0
+    partial_sums: int = 0
+    vector: int = 0
+
+    def __add__(self, other: TileCycles) -> TileCycles:
+        return TileCycles(**{k: v + getattr(other, k) for k, v in vars(self).items()})
+
+    @property
+    def total(self) -> int:
+        return sum(vars(self).values())
+
+
+def tile_cycles(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...]) -> TileCycles:
+    """Where the cycles of an exec inside loops of these trip counts go. They add up to those of all its tiles."""
+    inner = (command.tiles.n0, command.tiles.n1)
+    parts = _grids(trips, inner)
+    return sum((_tile_cycles(program, machine, command, trips, grid) for grid in parts), start=TileCycles())
+
+
+def _tile_cycles(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid) -> TileCycles:
+    this = _exec_cost(program, machine, command, trips, grid)[1]
+    some = np.asarray(this.cycles, dtype=np.int64) > 0
+
+    def total(cycles: Count) -> int:
+        return int(grid.total(np.where(some, cycles, 0), range(len(grid.shape))).reshape(()))
+
+    if this.array is None:
+        work = cost.ceil_div(this.vector_ops, machine.tile_groups[command.tiles.group].vector_lanes)
+        return TileCycles(vector=total(work), stream_limited=total(this.cycles - work))
+    a = this.array
+    with_rows = cost.maximum(a.steps, a.rows)
+    one_pass = cost.maximum(with_rows, a.stream)
+    return TileCycles(
+        steps=total(a.passes * a.steps),
+        drain_limited=total(a.passes * (with_rows - a.steps)),
+        stream_limited=total(a.passes * (one_pass - with_rows)),
+        vector_limited=total(a.finishing * (cost.maximum(one_pass, a.vector) - one_pass)),
+        fill=total(a.fill),
+        partial_sums=total(a.raw),
+    )
