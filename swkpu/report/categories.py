@@ -54,7 +54,7 @@ FAMILIES = (
 )
 
 TEXT = {
-    Lost.ARRAY_FILL: "wavefronts enter and leave the array (skew, last drain, last vector work of each exec)",
+    Lost.ARRAY_FILL: "filling and draining the array, once per exec",
     Lost.PROGRAM_LOAD: "loading fabric programs",
     Lost.FIRST_PUSH: "first blocks on their way from L2 to L1",
     Lost.LAST_PULL: "last blocks on their way from L1 to L2",
