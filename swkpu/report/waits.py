@@ -7,16 +7,17 @@ of commands without a gap, to the beginning of the program.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from swkpu.program.tokens import taken_tokens
 from swkpu.sim.unroll import RESOURCES, Array
 
 if TYPE_CHECKING:
-    from swkpu.program.model import Program, SemOp, Stream
+    from swkpu.program.model import Program
     from swkpu.sim.timing import Timing
 
 OWN = len(RESOURCES)
@@ -101,44 +102,18 @@ def waits_of(program: Program, timing: Timing) -> Waits:
 
 def _tokens(program: Program, timing: Timing) -> tuple[list[Array], list[Array], list[Array]]:
     """Per stream and item: when the last token it took was posted (0: it took none that was), by which item."""
-    given: dict[int, tuple[int, Array, Array]] = {}
-    for number, (stream, unrolled) in enumerate(zip(program.streams, timing.streams, strict=True)):
-        for semaphore, per_command in _counts(stream, "release").items():
-            counts = per_command[unrolled.command]
-            items = np.flatnonzero(counts)
-            given[semaphore] = number, items, np.cumsum(counts[items])
     lengths = [len(s.command) for s in timing.streams]
     token_at = [np.zeros(n, dtype=np.int64) for n in lengths]
     giver = [np.full(n, -1, dtype=np.int64) for n in lengths]
     given_by = [np.full(n, -1, dtype=np.int64) for n in lengths]
-    for number, (stream, unrolled) in enumerate(zip(program.streams, timing.streams, strict=True)):
-        for semaphore, per_command in _counts(stream, "acquire").items():
-            counts = per_command[unrolled.command]
-            items = np.flatnonzero(counts)
-            wanted = np.cumsum(counts[items]) - program.semaphores[semaphore]
-            items, wanted = items[wanted > 0], wanted[wanted > 0]
-            if not len(items):
-                continue
-            source, gifts, totals = given[semaphore]
-            by = gifts[np.searchsorted(totals, wanted)]
-            at = timing.stream_events[source].completion[by]
-            later = at > token_at[number][items]
-            token_at[number][items[later]] = at[later]
-            giver[number][items[later]] = source
-            given_by[number][items[later]] = by[later]
+    for taken in taken_tokens(program, [s.command for s in timing.streams]):
+        at = timing.stream_events[taken.giver].completion[taken.given_by]
+        later = at > token_at[taken.taker][taken.items]
+        items = taken.items[later]
+        token_at[taken.taker][items] = at[later]
+        giver[taken.taker][items] = taken.giver
+        given_by[taken.taker][items] = taken.given_by[later]
     return token_at, giver, given_by
-
-
-def _counts(stream: Stream, kind: str) -> dict[int, Array]:
-    """Per semaphore that the stream's commands acquire or release: how many tokens, by command."""
-    counts: dict[int, Array] = {}
-    for index, command in enumerate(stream.commands):
-        ops: Sequence[SemOp] = getattr(command, kind)
-        for op in ops:
-            if op.semaphore not in counts:
-                counts[op.semaphore] = np.zeros(len(stream.commands), dtype=np.int64)
-            counts[op.semaphore][index] += op.count
-    return counts
 
 
 def _last_served(timing: Timing) -> list[Array]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from swkpu.program.loops import sites
 from swkpu.program.model import (
     Block,
     Coord,
@@ -23,7 +24,6 @@ from swkpu.program.model import (
     Engine,
     Exec,
     Gather,
-    Halt,
     Load,
     Loop,
     Program,
@@ -126,22 +126,6 @@ class UnrolledStream:
         return result
 
 
-@dataclass(frozen=True)
-class _Site:
-    """Where a static command runs: its enclosing loops' trip counts, and how far apart its instances are."""
-
-    index: int
-    trips: tuple[int, ...]
-    offset: int
-    pitches: tuple[int, ...]
-
-    def positions(self) -> Array:
-        result = np.full((), self.offset, dtype=np.int64)
-        for trips, pitch in zip(self.trips, self.pitches, strict=True):
-            result = np.add.outer(result, np.arange(trips, dtype=np.int64) * pitch)
-        return result.reshape(-1)
-
-
 def unroll(program: Program, machine: Machine) -> tuple[UnrolledStream, ...]:
     """Every stream of the program, unrolled."""
     return tuple(unroll_stream(program, machine, s) for s in program.streams)
@@ -156,7 +140,7 @@ def stream_name(machine: Machine, stream: Stream) -> str:
 
 
 def unroll_stream(program: Program, machine: Machine, stream: Stream) -> UnrolledStream:
-    sites, length = _sites(stream)
+    places, length = sites(stream)
     shared_count = len(STREAM_RESOURCES[stream.engine])
     command = np.zeros(length, dtype=np.int64)
     shared = tuple(np.zeros(length, dtype=np.int64) for _ in range(shared_count))
@@ -164,7 +148,7 @@ def unroll_stream(program: Program, machine: Machine, stream: Stream) -> Unrolle
     is_control = np.zeros(length, dtype=np.bool_)
     fabric = np.full(length, -1, dtype=np.int64)
     costs: dict[int, CommandCost] = {}
-    for site in sites:
+    for site in places:
         static = stream.commands[site.index]
         at = site.positions()
         command[at] = site.index
@@ -227,64 +211,6 @@ def _program_loads(fabric: Array) -> npt.NDArray[np.bool_]:
         loads[execs[0]] = True
         loads[execs[1:]] = ran[1:] != ran[:-1]
     return loads
-
-
-def _sites(stream: Stream) -> tuple[list[_Site], int]:
-    """The sites of all commands that become items, and the number of items.
-
-    Every iteration of a loop runs the same number of items, so an instance's position is affine in the counters.
-    """
-    commands = stream.commands
-    lengths = _loop_lengths(stream)
-    sites: list[_Site] = []
-    trips: list[int] = []
-    pitches: list[int] = []
-    starts: list[int] = []
-    position = 0
-    for index, command in enumerate(commands):
-        match command:
-            case Halt():
-                pass
-            case Loop():
-                if command.acquire:
-                    sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
-                    position += 1
-                starts.append(position)
-                trips.append(command.count)
-                pitches.append(lengths[index])
-            case End():
-                position = starts.pop() + trips.pop() * pitches.pop()
-                if command.release:
-                    sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
-                    position += 1
-            case _:
-                sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
-                position += 1
-    return sites, position
-
-
-def _loop_lengths(stream: Stream) -> dict[int, int]:
-    """Items of one iteration of each loop, by the index of its `loop`."""
-    lengths: dict[int, int] = {}
-    open_loops: list[tuple[int, int]] = []
-    items = 0
-    for index, command in enumerate(stream.commands):
-        match command:
-            case Halt():
-                pass
-            case Loop():
-                items += bool(command.acquire)
-                open_loops.append((index, items))
-                items = 0
-            case End():
-                start, before = open_loops.pop()
-                lengths[start] = items
-                loop = stream.commands[start]
-                trips = loop.count if isinstance(loop, Loop) else 1
-                items = before + trips * items + bool(command.release)
-            case _:
-                items += 1
-    return lengths
 
 
 # ------------------------------------------------------------------------------------------------------- one command
