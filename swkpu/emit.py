@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.ir import Attribute, Block, SSAValue
 from xdsl.ir.affine import AffineMap
 
@@ -336,7 +336,7 @@ def _address(op: Any) -> int:
 
 def _layer(op: kpu.LayerOp) -> m.Layer:
     info = op.info
-    mapping = info.data.get("mapping")
+    mapping, alternatives = info.data.get("mapping"), info.data.get("alternatives")
     return m.Layer(
         name=op.sym_name.data,
         op=info_str(info, "op"),
@@ -346,6 +346,11 @@ def _layer(op: kpu.LayerOp) -> m.Layer:
         compulsory_dram_bytes=info_int(info, "compulsory_dram_bytes"),
         estimated_cycles=info_int(info, "estimated_cycles"),
         tiling=_tiling(mapping) if isinstance(mapping, MappingAttr) else {},
+        alternatives=tuple(
+            {"cycles": a.data.cycles or 0, **_tiling(a)}
+            for a in (alternatives if isinstance(alternatives, ArrayAttr) else ())
+            if isinstance(a, MappingAttr)
+        ),
     )
 
 

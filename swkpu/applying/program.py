@@ -155,6 +155,7 @@ class ProgramLowering:
         kind = op.attributes.get("op")
         mac = op.combiner == "mac" and all(p.dataflow is not Dataflow.VECTOR for p in mapping.parts)
         dtypes = [dtype_of(type_of(v).element_type) for v in op.inputs]
+        alternatives = op.attributes.get("alternatives")
         self.layer(
             op,
             body,
@@ -164,7 +165,8 @@ class ProgramLowering:
                 "mac_type": StringAttr(cost.mac_type(*dtypes) if mac else ""),
                 "estimated_cycles": IntegerAttr(mapping.cycles or 0, i64),
                 "mapping": op.mapping,
-            },
+            }
+            | ({"alternatives": alternatives} if alternatives is not None else {}),
         )
 
     def fabric(self, op: RecurrenceOp, part: Part) -> str:
