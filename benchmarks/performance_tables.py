@@ -53,6 +53,7 @@ def summary(rows: Sequence[Row]) -> str:
     all_near = [row["estimate_error_max"] <= goals.ESTIMATE_MAX for row in fine]
     return (
         f"Of {len(rows)} programs {efficient} reach their goal of efficiency, and {light} move at most "
-        f"{goals.DRAM_RATIO:g} times the compulsory DRAM traffic. In {sum(near)} the median of the layers' estimates is "
-        f"within {goals.ESTIMATE_MEDIAN:.0%}, in {sum(all_near)} the largest error within {goals.ESTIMATE_MAX:.0%}."
+        f"{goals.DRAM_RATIO:g} times the compulsory DRAM traffic. In {sum(near)} the median error of the layers' "
+        f"estimates is within {goals.ESTIMATE_MEDIAN:.0%}, in {sum(all_near)} the largest within "
+        f"{goals.ESTIMATE_MAX:.0%}."
     )
