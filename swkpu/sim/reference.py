@@ -517,16 +517,21 @@ def _tile_cycles(
     raw = ceil(Fraction(4 * results, reads)) if resumes else 0
     raw += ceil(Fraction(4 * results, writes)) if stays_raw else 0
     array = _depthwise if kind is ExecKind.DEPTHWISE else _contraction
-    drain = ceil(Fraction(group.rows, group.drain_rows_per_cycle))
     result = 0 if stays_raw else maps[-1].dtype.bytes
-    return (
-        array(group, fabric, command.box, maps, points, lane_ops, drain, result)
-        + group.rows
-        + group.cols
-        - 2
-        + drain
-        + raw
-    )
+    return array(group, fabric, command.box, maps, points, lane_ops, result) + raw
+
+
+def _array_time(group: TileGroup, passes: int, one_pass: int, load: int = 0) -> int:
+    """Passes back to back behind each other's wavefronts; or each by itself, counting cycles from 0."""
+    skew = group.rows + group.cols - 2
+    if not group.pass_overlap:
+        return sum(load + one_pass + skew for _ in range(passes)) - 1
+    return passes * one_pass + skew + ceil(Fraction(group.rows, group.drain_rows_per_cycle))
+
+
+def _hidden(group: TileGroup, cycles: Fraction | int) -> int:
+    """What goes on beside a pass, where passes overlap."""
+    return ceil(cycles) if group.pass_overlap else 0
 
 
 def _depthwise(
@@ -536,7 +541,6 @@ def _depthwise(
     maps: list[TensorMap],
     points: list[int],
     lane_ops: int,
-    drain: int,
     result: int,
 ) -> int:
     split = array_split(fabric)
@@ -545,8 +549,9 @@ def _depthwise(
     rate = group.rate(mac_type(maps[0].dtype, maps[1].dtype))
     stream = Fraction(group.rows * group.cols * maps[0].dtype.bits + group.rows * k * maps[1].dtype.bits, 8)
     v = ceil(Fraction(group.rows * group.cols * lane_ops, group.vector_lanes))
+    drain = _hidden(group, Fraction(group.rows, group.drain_rows_per_cycle))
     one_pass = max(ceil(k / rate), drain, ceil(Fraction(stream, group.l1_read_bytes_per_cycle)), v)
-    return ceil(Fraction(m, group.rows)) * ceil(Fraction(n, group.cols)) * one_pass + v
+    return _array_time(group, ceil(Fraction(m, group.rows)) * ceil(Fraction(n, group.cols)), one_pass) + v
 
 
 def _contraction(
@@ -556,7 +561,6 @@ def _contraction(
     maps: list[TensorMap],
     points: list[int],
     lane_ops: int,
-    drain: int,
     result: int,
 ) -> int:
     split = array_split(fabric)
@@ -572,7 +576,8 @@ def _contraction(
         v = ceil(Fraction(group.rows * group.cols * lane_ops, group.vector_lanes))
         stream = k * (group.rows * row_bytes + group.cols * col_bytes)
         passes = b * ceil(Fraction(m, group.rows)) * ceil(Fraction(n, group.cols))
-        return passes * max(steps, drain, ceil(Fraction(stream, reads)), v) + v
+        drain = _hidden(group, Fraction(group.rows, group.drain_rows_per_cycle))
+        return _array_time(group, passes, max(steps, drain, ceil(Fraction(stream, reads)), v)) + v
     stationary = 1 if fabric.dataflow is Dataflow.WS else 0
     if split.cols_input != stationary:
         m, n, row_bytes, col_bytes = n, m, col_bytes, row_bytes
@@ -582,8 +587,11 @@ def _contraction(
     read = m * (depth * row_bytes + partial) + depth * group.cols * col_bytes
     write = m * (partial if kp > 1 else group.cols * result)
     v = ceil(Fraction(m * group.cols * lane_ops, group.vector_lanes))
-    one_pass = max(ceil(m / min(rate, 1)), group.rows, ceil(Fraction(read) / reads), ceil(Fraction(write, writes)))
-    return b * ceil(Fraction(n, group.cols)) * ((kp - 1) * one_pass + max(one_pass, v)) + v if kp else v
+    loads = _hidden(group, group.rows)
+    one_pass = max(ceil(m / min(rate, 1)), loads, ceil(Fraction(read) / reads), ceil(Fraction(write, writes)))
+    blocks = b * ceil(Fraction(n, group.cols))
+    waits = blocks * max(v - one_pass, 0) if kp else 0
+    return _array_time(group, blocks * kp, one_pass, group.rows) + waits + v
 
 
 def _run_start(fabric: FabricProgram, box: tuple[int, ...], maps: list[TensorMap]) -> int:

@@ -433,6 +433,21 @@ def drain_cycles(group: TileGroup) -> int:
     return cast(int, ceil_rate(group.rows, group.drain_rows_per_cycle))
 
 
+def hidden_cycles(group: TileGroup, cycles: int) -> int:
+    """The least time of a pass in which the array does something else, too, for the pass before or after."""
+    return cycles if group.pass_overlap else 0
+
+
+def fill_cycles(group: TileGroup, passes: Count, load: int = 0) -> Count:
+    """What a row of passes takes beside the passes: the skew and the drain once; or, where each pass waits until the
+    one before has left the array, the loading of what is stationary and the skew of each, whose results leave behind
+    its wavefront. Cycles are then numbered from 0, as in SCALE-Sim (Raj et al., 2025), and the last one counts.
+    """
+    if group.pass_overlap:
+        return skew_cycles(group) + drain_cycles(group)
+    return passes * (load + skew_cycles(group)) - 1
+
+
 def contraction_cost(
     group: TileGroup,
     precision: str,
@@ -461,7 +476,6 @@ def contraction_cost(
     stationary operand is the one that indexes `cols` (weight- and input-stationary).
     """
     rate = macs_per_pe(group, precision)
-    skew, drain = skew_cycles(group), drain_cycles(group)
     reduction = run_points * outer_points
     results = rows_points * cols_points * other_points
     finishes = 1 - raw_out
@@ -471,8 +485,9 @@ def contraction_cost(
         stream_bytes = ceil_div(reduction * (group.rows * rows_bits + group.cols * cols_bits), 8)
         vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes) * finishes
         stream = l1_read_cycles(group, stream_bytes)
-        finishing, array_rows = passes, drain
-        cycles = passes * maximum(steps, drain, stream, vector) + skew + drain + vector
+        finishing, array_rows = passes, hidden_cycles(group, drain_cycles(group))
+        fill = fill_cycles(group, passes)
+        cycles = passes * maximum(steps, array_rows, stream, vector) + fill + vector
         read, written = passes * stream_bytes, 0
     else:
         moving, staying = (rows_points, cols_points) if stationary_on_cols else (cols_points, rows_points)
@@ -488,9 +503,10 @@ def contraction_cost(
         vector = ceil_div(moving * group.cols * vector_ops, group.vector_lanes) * finishes
         steps = ceil_rate(moving, min(rate, Fraction(1)))
         stream = maximum(l1_read_cycles(group, stream_bytes), l1_write_cycles(group, moving * (partial + whole)))
-        finishing, array_rows = columns, group.rows
-        one_pass = maximum(steps, group.rows, stream)
-        cycles = (passes - columns) * one_pass + columns * maximum(one_pass, vector) + skew + drain + vector
+        finishing, array_rows = columns, hidden_cycles(group, group.rows)
+        fill = fill_cycles(group, passes, group.rows)
+        one_pass = maximum(steps, array_rows, stream)
+        cycles = (passes - columns) * one_pass + columns * maximum(one_pass, vector) + fill + vector
         read, written = passes * stream_bytes, passes * moving * partial
     raw = results * ACCUMULATOR_BYTES
     raw_cycles = raw_in * l1_read_cycles(group, raw) + raw_out * l1_write_cycles(group, raw)
@@ -502,7 +518,7 @@ def contraction_cost(
             read + raw_in * raw + finishes * results * epilogue_bytes,
             written + raw_out * raw + finishes * results * result_bytes,
             finishes * results * vector_ops,
-            ArrayTime(passes, finishing, steps, array_rows, stream, vector, skew + drain + vector, raw_cycles),
+            ArrayTime(passes, finishing, steps, array_rows, stream, vector, fill + vector, raw_cycles),
         ),
     )
 
@@ -523,7 +539,6 @@ def depthwise_cost(
     raw_out: Count = 0,
 ) -> ExecCost:
     """Channels on rows, output positions on columns, the input moving along the row; docs/timing.md, "Depthwise"."""
-    skew, drain = skew_cycles(group), drain_cycles(group)
     results = rows_points * cols_points
     finishes = 1 - raw_out
     passes = ceil_div(rows_points, group.rows) * ceil_div(cols_points, group.cols)
@@ -531,18 +546,20 @@ def depthwise_cost(
     vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes) * finishes
     steps = ceil_rate(reduction_points, macs_per_pe(group, precision))
     stream = l1_read_cycles(group, stream_bytes)
+    drain = hidden_cycles(group, drain_cycles(group))
+    fill = fill_cycles(group, passes)
     one_pass = maximum(steps, drain, stream, vector)
     raw = results * ACCUMULATOR_BYTES
     raw_cycles = raw_in * l1_read_cycles(group, raw) + raw_out * l1_write_cycles(group, raw)
     return _where_any(
         results,
         ExecCost(
-            passes * one_pass + skew + drain + vector + raw_cycles,
+            passes * one_pass + fill + vector + raw_cycles,
             passes,
             passes * stream_bytes + raw_in * raw + finishes * results * epilogue_bytes,
             raw_out * raw + finishes * results * result_bytes,
             finishes * results * vector_ops,
-            ArrayTime(passes, passes, steps, drain, stream, vector, skew + drain + vector, raw_cycles),
+            ArrayTime(passes, passes, steps, drain, stream, vector, fill + vector, raw_cycles),
         ),
     )
 

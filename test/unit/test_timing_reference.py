@@ -248,6 +248,7 @@ class Builder:
 def machines(draw: st.DrawFn) -> Machine:
     machine = load_target(draw(st.sampled_from(TARGETS)))
     scale = draw(st.sampled_from([1, 7, 40]))
+    overlap = draw(st.sampled_from([True, True, False]))
     return replace(
         machine,
         dram=replace(machine.dram, latency_ns=draw(st.sampled_from([0.0, 20.0, 100.0]))),
@@ -257,6 +258,7 @@ def machines(draw: st.DrawFn) -> Machine:
             write_bytes_per_cycle=max(machine.l2.write_bytes_per_cycle // scale, 1),
         ),
         noc=replace(machine.noc, bytes_per_cycle=max(machine.noc.bytes_per_cycle // scale, 1)),
+        tile_groups=tuple(replace(g, pass_overlap=overlap) for g in machine.tile_groups),
     )
 
 
