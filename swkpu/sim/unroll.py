@@ -23,7 +23,6 @@ from swkpu.program.model import (
     End,
     Engine,
     Exec,
-    FabricProgram,
     Gather,
     Load,
     Loop,
@@ -42,7 +41,7 @@ from swkpu.target import cost
 from swkpu.target.cost import Count
 
 if TYPE_CHECKING:
-    from swkpu.target.machine import Machine, TileGroup
+    from swkpu.target.machine import Machine
 
 Array: TypeAlias = npt.NDArray[np.int64]
 
