@@ -21,7 +21,7 @@ from swkpu.dialects.mapping import Mapping, Part
 from swkpu.dialects.nn import type_of
 from swkpu.errors import IRError
 from swkpu.mapping.geometry import Axis, PartGeometry, Spread, layer_geometry
-from swkpu.mapping.problem import axis_step, local_access
+from swkpu.mapping.problem import axis_step, local_access, reads_outside
 from swkpu.mapping.views import View, read_views, write_view
 from swkpu.program.model import Space, Stage
 from swkpu.target import Machine
@@ -102,7 +102,7 @@ class LayerLowering:
         self.op, self.mapping, self.program = op, mapping, program
         self.domain = op.domain
         self.extents = op.domain.extents
-        views = [*read_views(op), write_view(op)]
+        self.views = views = [*read_views(op), write_view(op)]
         self.maps = [v.exprs for v in views]
         self.values = [v for v, _ in op.reads]
         self.sources = [program.view(buffers[v], view) for v, view in zip(self.values, views)]
@@ -295,7 +295,9 @@ class LayerLowering:
     def _pad(self, operand: int) -> float:
         if operand >= len(self.op.inputs):
             return 0.0
-        return df.NEUTRAL[self.op.combiner] if self.overruns else self.op.pad_values[operand]
+        view = self.views[operand]
+        padded = reads_outside(view.exprs, view.extents, self.extents)
+        return df.NEUTRAL[self.op.combiner] if self.overruns and not padded else self.op.pad_values[operand]
 
     def _start_of(self, scope: Scope, tiles: Tiles) -> list[Linear]:
         """Start of a tile's piece of the domain, or of its slice of a piece."""

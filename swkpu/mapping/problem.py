@@ -34,17 +34,24 @@ class OperandAccess:
         return self.dtype.bytes_of(prod(self.shape))
 
 
+def reads_outside(exprs: Sequence[Linear], shape: Sequence[int], extents: Sequence[int]) -> bool:
+    """Does a recurrence read outside a tensor, so that its pad value matters?"""
+    return any(low < 0 or high >= n for (low, high), n in zip((df.bounds(e, extents) for e in exprs), shape))
+
+
 def may_overrun(inputs: Sequence[tuple[Sequence[Linear], Sequence[int]]], extents: Sequence[int], dim: int) -> bool:
-    """Does a reduction beyond its end read only outside its inputs, which it never does before, so that their pad value
-    can be the neutral element? `inputs` are access maps and shapes.
+    """Does a reduction beyond its end read only outside its inputs, and is there one that it reads outside of nowhere
+    else, whose pad value can be the neutral element? `inputs` are access maps and shapes.
     """
+    neutral = False
     for exprs, shape in inputs:
-        if any(low < 0 or high >= n for (low, high), n in zip((df.bounds(e, extents) for e in exprs), shape)):
-            return False
+        if not any(dim in e.dims for e in exprs):
+            continue
         own = [(e, n) for e, n in zip(exprs, shape) if e.dims == (dim,)]
-        if any(dim in e.dims for e in exprs) and not any(e.const + e.coef(dim) * extents[dim] >= n for e, n in own):
+        if not any(e.const + e.coef(dim) * extents[dim] >= n for e, n in own):
             return False
-    return True
+        neutral |= not reads_outside(exprs, shape, extents)
+    return neutral
 
 
 @dataclass(frozen=True)
