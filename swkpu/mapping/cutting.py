@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from swkpu.dialects.mapping import Part
+from swkpu.dialects.mapping import Part, Sizes
 from swkpu.mapping.candidates import Candidates, Spread, at, candidates_of, loop_orders
 from swkpu.mapping.objective import Objective
 from swkpu.mapping.orientation import Orientation
 from swkpu.mapping.part_cost import PartCost, filled
+from swkpu.mapping.reducing import slice_dim, slice_of
 from swkpu.target.cost import Count
 
 
@@ -102,8 +103,10 @@ def _grid(cost: PartCost, extents: Sequence[int], spreads: Sequence[Spread], eff
     flat = [g.reshape(-1) for g in np.meshgrid(*(np.asarray(a, dtype=np.int64) for a in axes), indexing="ij")]
     space: list[Count] = [1] * domain.rank
     wanted: list[Count] = [1] * domain.rank
+    for d in range(domain.rank):
+        if any(s.tiles(d) > 1 for s in spreads):
+            space[d] = np.asarray([s.tiles(d) for s in spreads], dtype=np.int64)[flat[0]]
     for d, cuts in zip(parallel, flat[1 : 1 + len(parallel)]):
-        space[d] = np.asarray([s.tiles(d) for s in spreads], dtype=np.int64)[flat[0]]
         wanted[d] = cuts
     if reduction is not None:
         wanted[reduction] = flat[-2]
@@ -116,6 +119,13 @@ def _part(
 ) -> Part:
     order = [d for d in c.orders[at(c.order, index)] if at(c.pieces[d], index) > 1]
     order += [d for d in range(parallel, len(names)) if at(c.pieces[d], index) > 1]
+    members = [d for d in range(parallel, len(names)) if at(c.space[d], index) > 1]
+    finish: Sizes = ()
+    if members:
+        pieces = [at(s, index) for s in c.sizes[:parallel]]
+        dim = int(np.asarray(slice_dim(pieces, at(c.space[members[0]], index))))
+        points = slice_of(pieces[dim], at(c.space[members[0]], index))
+        finish = ((names[dim], points),) if points < pieces[dim] else ()
     sized = [d for d in range(len(names)) if at(c.space[d], index) > 1 or at(c.pieces[d], index) > 1]
     return Part(
         group=group,
@@ -125,6 +135,7 @@ def _part(
         rows=tuple(names[d] for d in way.rows),
         cols=tuple(names[d] for d in way.cols),
         dataflow=way.dataflow,
+        finish=finish,
     )
 
 

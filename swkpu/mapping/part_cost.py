@@ -5,6 +5,7 @@ Every number comes from the formulas of `swkpu.target.cost`, which time the simu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -16,6 +17,7 @@ from swkpu.mapping.blocks import Array, aligned_size, block_elements, span_of
 from swkpu.mapping.candidates import Candidates, trips
 from swkpu.mapping.orientation import Orientation
 from swkpu.mapping.problem import OperandAccess, Problem
+from swkpu.mapping.reducing import SplitCost, slice_dim, slice_sizes, split_cost
 from swkpu.mapping.streams import Nest
 from swkpu.program.model import FabricProgram
 from swkpu.target import cost
@@ -30,6 +32,7 @@ class Moved:
     first, constant  occupancy by the first block of every activation and of every constant
     last             occupancy by one block of results
     transfers        pushes and pulls, tiles the tiles that share the work
+    combining        cycles of the fabric in all that combine the partial sums of tiles
     l1_bytes         L1 that a tile needs; l2_bytes what goes between L2 and the tiles
     """
 
@@ -40,6 +43,7 @@ class Moved:
     last: Any
     transfers: Any
     tiles: Any
+    combining: Any
     l1_bytes: Any
     l2_bytes: Any
 
@@ -86,19 +90,53 @@ class PartCost:
         for d in domain.parallel_dims:
             points = points * c.sizes[d]
             blocks = blocks * c.pieces[d]
-        raw = self._raw(c)
-        block = points * problem.result.dtype.bytes
-        last = cost.pull_cost(machine, group, block * c.tiles, block).uncontended
-        l1_bytes = l1_bytes + aligned_size(block) * (1 + (blocks > 1)) + raw * aligned_size(points * cost.ACCUMULATOR_BYTES)
-        l2_bytes = l2_bytes + blocks * block * c.tiles
-        return Moved(pushes, blocks * last, first, constant, last, transfers + blocks, c.tiles, l1_bytes, l2_bytes)
+        groups, split, finished = self._split(c, points)
+        block = finished * problem.result.dtype.bytes
+        result_bytes = groups * points * problem.result.dtype.bytes
+        last = cost.pull_cost(machine, group, result_bytes, block).uncontended
+        accumulators = (split.cycles == 0) * self._resumed(c) * aligned_size(points * cost.ACCUMULATOR_BYTES)
+        l1_bytes = l1_bytes + aligned_size(block) * (1 + (blocks > 1)) + accumulators + split.l1_bytes
+        l2_bytes = l2_bytes + blocks * result_bytes
+        combining = blocks * split.cycles
+        return Moved(
+            pushes, blocks * last, first, constant, last, transfers + blocks, c.tiles, combining, l1_bytes, l2_bytes
+        )
+
+    def _split(self, c: Candidates, points: Any) -> tuple[Any, SplitCost, Any]:
+        """Of a reduction over tiles: the groups of tiles, what it costs to combine, and the results that a tile finishes."""
+        domain = self.problem.domain
+        members: Any = 1
+        groups: Any = 1
+        for d, tiles in enumerate(c.space):
+            if d < domain.parallel:
+                groups = groups * tiles
+            else:
+                members = members * tiles
+        if not np.any(np.asarray(members) > 1):
+            return groups, SplitCost(0, 0, 0), points
+        dim = slice_dim(c.sizes[: domain.parallel], members)
+        slices = [np.where(dim == d, slice_sizes(s, members), s) for d, s in enumerate(c.sizes[: domain.parallel])]
+        finished = cost.product(slices)
+        split = split_cost(
+            self.machine,
+            self.group,
+            self.problem.fabric,
+            self.problem.dtypes,
+            piece=c.sizes[: domain.parallel],
+            slices=slices,
+            members=members,
+            receivers=points // finished,
+            groups=groups,
+        )
+        return groups, split, finished
 
     def execs(self, c: Candidates, orientation: Orientation) -> tuple[Any, cost.ExecCost]:
         """How many execs there are, and the cost of one."""
         fabric = orientation.of(self.problem.fabric)
-        raw = self._raw(c)
+        raw_in = self._resumed(c)
+        raw_out = np.maximum(raw_in, self._partial(c))
         sizes = list(c.sizes)
-        one = cost.exec_cost(self.group, fabric, self.problem.dtypes, sizes, self._run(fabric, c), raw, raw)
+        one = cost.exec_cost(self.group, fabric, self.problem.dtypes, sizes, self._run(fabric, c), raw_in, raw_out)
         count: Any = self.outer
         for m in c.pieces:
             count = count * m
@@ -113,7 +151,7 @@ class PartCost:
         crowded = moved.l1_bytes * 2 > self.group.l1_bytes
         first = moved.first + moved.constant * crowded
         busy = np.maximum(
-            execs * one.cycles,
+            execs * one.cycles + moved.combining,
             np.maximum(
                 moved.pushes - moved.first - moved.constant + one.cycles,
                 moved.pulls - moved.last + one.cycles,
@@ -124,11 +162,16 @@ class PartCost:
     def fits(self, moved: Moved) -> Any:
         return moved.l1_bytes <= self.group.l1_bytes
 
-    def _raw(self, c: Candidates) -> Any:
-        cut: Any = 1
-        for d in self.problem.domain.reduction_dims:
-            cut = cut * c.pieces[d]
-        return np.asarray(cut > 1, dtype=np.int64)
+    def _resumed(self, c: Candidates) -> Any:
+        """1 where accumulators wait in L1 between execs."""
+        return self._over_one([c.pieces[d] for d in self.problem.domain.reduction_dims])
+
+    def _partial(self, c: Candidates) -> Any:
+        """1 where tiles hold partial sums."""
+        return self._over_one([c.space[d] for d in self.problem.domain.reduction_dims])
+
+    def _over_one(self, counts: Sequence[cost.Count]) -> Any:
+        return np.asarray(np.asarray(cost.product(counts)) > 1, dtype=np.int64)
 
     def _count(self, operand: OperandAccess, c: Candidates) -> Any:
         """How often an operand's block is brought in: by every loop down to the innermost that it depends on."""

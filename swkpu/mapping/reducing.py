@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from swkpu.mapping.blocks import aligned_size
 from swkpu.program.model import DType, FabricProgram
 from swkpu.target import cost
@@ -63,6 +65,20 @@ def split_cost(
         split * reduce.noc_bytes,
         split * (aligned_size(own * size) + aligned_size(points * size)),
     )
+
+
+def slice_sizes(size: Count, members: Count) -> Count:
+    """`slice_of`, for many candidates."""
+    sizes, counts = np.broadcast_arrays(np.asarray(size, dtype=np.int64), np.asarray(members, dtype=np.int64))
+    pairs, inverse = np.unique(np.stack([sizes.reshape(-1), counts.reshape(-1)]), axis=1, return_inverse=True)
+    found = np.array([slice_of(int(s), int(m)) for s, m in pairs.T], dtype=np.int64)
+    return found[inverse.reshape(-1)].reshape(sizes.shape)
+
+
+def slice_dim(piece: Sequence[Count], members: Count) -> Count:
+    """The dim of each candidate's piece that is best cut into slices: that with the most."""
+    receivers = [np.asarray(size) // slice_sizes(size, members) for size in piece]
+    return np.argmax(np.stack(np.broadcast_arrays(*receivers)), axis=0)
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import combinations
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,10 @@ OVERLAPPED = 4
 """A block is later cut into about so many pieces, of which the first comes in and the last goes out alone."""
 
 
+FEW_RESULTS = 4
+"""A reduction is split over tiles only where there are no more results than that for every processing element."""
+
+
 @lru_cache(maxsize=4096)
 def balanced(extent: int, tiles: int) -> tuple[int, ...]:
     """Numbers of tiles that no smaller number serves as well: distinct ceil(extent / n), the fewest tiles for each."""
@@ -32,9 +37,23 @@ def balanced(extent: int, tiles: int) -> tuple[int, ...]:
     return tuple(sorted(-(-extent // b) for b in blocks))
 
 
-def spreads(extents: Sequence[int], dims: Sequence[int], tiles: int, varying: int | None = None) -> list[Spread]:
-    """Ways to spread at most two dims over at most `tiles` tiles. Of a pair, one dim takes as many tiles as the other
-    leaves. Shares of dim `varying` are of many sizes, so every number of tiles is of use to some.
+def split_reductions(cost: PartCost, extents: Sequence[int]) -> list[int]:
+    """The reduction dim that tiles may share: the longest of a contraction with few results for the arrays there are."""
+    problem, group = cost.problem, cost.group
+    elements = group.count * group.rows * group.cols
+    if not problem.is_contraction or group.count < 2 or prod(extents[: problem.domain.parallel]) > FEW_RESULTS * elements:
+        return []
+    longest = max(problem.domain.reduction_dims, key=lambda d: (extents[d], -d), default=None)
+    return [longest] if longest is not None and extents[longest] > 1 else []
+
+
+def spreads(
+    extents: Sequence[int], dims: Sequence[int], parallel: int, tiles: int, varying: int | None = None
+) -> list[Spread]:
+    """Ways to spread at most two dims, the first `parallel` of the domain or one reduced, over at most `tiles` tiles.
+
+    Of a pair, one dim takes as many tiles as the other leaves. Shares of dim `varying` are of many sizes, so every number
+    of tiles is of use to some.
     """
 
     def numbers(d: int) -> Sequence[int]:
@@ -46,6 +65,8 @@ def spreads(extents: Sequence[int], dims: Sequence[int], tiles: int, varying: in
             if n > 1:
                 out[Spread(((d, n),))] = None
     for a, b in combinations(dims, 2):
+        if a >= parallel:
+            continue
         for one, other in ((a, b), (b, a)):
             for n in numbers(one):
                 left = [m for m in numbers(other) if m <= tiles // n]
@@ -63,13 +84,14 @@ class SpreadCosts:
         domain = cost.problem.domain
         parallel = [d for d in domain.parallel_dims if extents[d] > 1]
         self.cost, self.shares = cost, list(shares)
-        self.spreads = spreads(extents, parallel, cost.group.count, split)
+        spread_dims = [*parallel, *split_reductions(cost, extents)]
+        self.spreads = spreads(extents, spread_dims, domain.parallel, cost.group.count, split)
         count = len(self.shares) * len(self.spreads)
         each: list[Count] = list(extents)
         if split is not None:
             each[split] = np.repeat(np.asarray(self.shares, dtype=np.int64), len(self.spreads))
         space: list[Count] = [1] * domain.rank
-        for d in parallel:
+        for d in spread_dims:
             space[d] = np.tile(np.asarray([s.tiles(d) for s in self.spreads], dtype=np.int64), len(self.shares))
         whole: list[Count] = [1] * domain.rank
         orders = loop_orders(cost.problem, parallel)[:1]
@@ -87,7 +109,7 @@ class SpreadCosts:
         best: Any = None
         for way in ways:
             execs, one = self.cost.execs(c, way)
-            cycles = np.maximum(execs * one.cycles, movers) + (moved.first + moved.last) // OVERLAPPED
+            cycles = np.maximum(execs * one.cycles + moved.combining, movers) + (moved.first + moved.last) // OVERLAPPED
             best = cycles if best is None else np.minimum(best, cycles)
         return filled(best, len(c))
 
