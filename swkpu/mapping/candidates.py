@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,10 @@ class Spread:
 
     def tiles(self, dim: int) -> int:
         return dict(self.dims).get(dim, 1)
+
+    @property
+    def count(self) -> int:
+        return prod(n for _, n in self.dims)
 
 
 @dataclass(frozen=True)

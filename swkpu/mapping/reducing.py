@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from swkpu.mapping.blocks import aligned_size
 from swkpu.program.model import DType, FabricProgram
@@ -69,10 +70,21 @@ def split_cost(
 
 def slice_sizes(size: Count, members: Count) -> Count:
     """`slice_of`, for many candidates."""
-    sizes, counts = np.broadcast_arrays(np.asarray(size, dtype=np.int64), np.asarray(members, dtype=np.int64))
-    pairs, inverse = np.unique(np.stack([sizes.reshape(-1), counts.reshape(-1)]), axis=1, return_inverse=True)
-    found = np.array([slice_of(int(s), int(m)) for s, m in pairs.T], dtype=np.int64)
-    return found[inverse.reshape(-1)].reshape(sizes.shape)
+    most = int(np.max(members))
+    if isinstance(size, int):
+        return _slices(size, most)[members]
+    table = np.zeros((int(size.max()) + 1, most + 1), dtype=np.int64)
+    for n in np.nonzero(np.bincount(size))[0]:
+        table[n] = _slices(int(n), most)
+    return table[size, members]
+
+
+@cache
+def _slices(size: int, most: int) -> npt.NDArray[np.int64]:
+    """`slice_of` a dim for 0 to `most` members."""
+    divisors = np.array([n for n in range(1, size + 1) if size % n == 0], dtype=np.int64)
+    receivers = divisors[np.maximum(np.searchsorted(divisors, np.arange(most + 1), side="right") - 1, 0)]
+    return size // receivers
 
 
 def slice_dim(piece: Sequence[Count], members: Count) -> Count:
@@ -81,9 +93,8 @@ def slice_dim(piece: Sequence[Count], members: Count) -> Count:
     return np.argmax(np.stack(np.broadcast_arrays(*receivers)), axis=0)
 
 
-@cache
 def slice_of(size: int, members: int) -> int:
     """The points of a dim of `size` that each tile of a group finishes, as few as possible: slices are equal, and no
     more than there are members.
     """
-    return next(n for n in range(1, size + 1) if size % n == 0 and size // n <= members)
+    return int(_slices(size, members)[members])

@@ -30,6 +30,10 @@ FEW_RESULTS = 4
 """A reduction is split over tiles only where there are no more results than that for every processing element."""
 
 
+LEAST_USE = 0.5
+"""Spreads over less than that share of the tiles that others use are not costed."""
+
+
 @lru_cache(maxsize=4096)
 def balanced(extent: int, tiles: int) -> tuple[int, ...]:
     """Numbers of tiles that no smaller number serves as well: distinct ceil(extent / n), the fewest tiles for each."""
@@ -72,7 +76,9 @@ def spreads(
                 left = [m for m in numbers(other) if m <= tiles // n]
                 if n > 1 and left and left[-1] > 1:
                     out[Spread(tuple(sorted(((one, n), (other, left[-1])))))] = None
-    return list(out)
+    used = {s: s.count for s in out}
+    least = max(used.values()) * LEAST_USE
+    return [s for s, n in used.items() if n >= least]
 
 
 class SpreadCosts:
