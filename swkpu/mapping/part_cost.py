@@ -29,7 +29,7 @@ class Moved:
     """The transfers of candidates.
 
     pushes, pulls    occupancy of the movers in all
-    first, constant  occupancy by the first block of every activation and of every constant
+    first, constant  occupancy by the first block of what is waited for, and of the constants that can come before
     last             occupancy by one block of results
     transfers        pushes and pulls, tiles the tiles that share the work
     combining        cycles of the fabric in all that combine the partial sums of tiles
@@ -80,7 +80,9 @@ class PartCost:
             pushes = pushes + count * one
             transfers = transfers + count
             if operand.constant:
-                constant = constant + one
+                # What a loop brings in along with activations cannot come ahead of them.
+                constant = constant + one * (count == 1)
+                first = first + one * (count > 1)
             else:
                 first = first + one
             l2_bytes = l2_bytes + count * unique
