@@ -1,8 +1,8 @@
 """The steps of an engine: what it does of every layer, in its own order.
 
 A step is a statement of a layer's body, or some iterations of one that is a loop. Engines keep program order, but for
-this: constants are pushed before activations. Nothing holds them back, while an activation waits for the layer
-before; so what the arrays need of constants is in L1 when the activation comes. A loop of pushes of constants that
+this: constants are loaded and pushed before activations. Nothing holds them back, while an activation waits for the
+layer before; so what the arrays need of constants is in L1 when the activation comes. A loop of pushes of constants that
 stands behind an activation starts with as many iterations before it as its buffers have room for.
 """
 
@@ -17,7 +17,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, ForOp
-from swkpu.placement.streams import epochs_of, is_constant_push
+from swkpu.placement.streams import epochs_of, is_constant_push, is_ready_load
 from swkpu.scheduling.engines import PIPELINE, Access, Engine, accesses_of, engine_of, is_command
 
 
@@ -100,10 +100,11 @@ def statement_in(block: Block, op: Operation) -> Operation:
 
 
 def constants_first(block: Block) -> None:
-    """In every row of pushes (and their buffers), move the constants' to the front."""
+    """In every row of loads and pushes (and their buffers), move the constants' to the front."""
     for row in [list(ops) for is_row, ops in groupby(block.ops, _in_row) if is_row]:
-        constant = [o for o in row if isinstance(o, AllocOp) or is_constant_push(o)]
-        rest = [o for o in row if o not in constant]
+        constant = [o for o in row if isinstance(o, AllocOp) or is_ready_load(o) or is_constant_push(o)]
+        moved = set(constant)
+        rest = [o for o in row if o not in moved]
         if rest:
             for op in constant:
                 op.detach()
@@ -114,7 +115,7 @@ def constants_first(block: Block) -> None:
 
 
 def _in_row(op: Operation) -> bool:
-    return isinstance(op, AllocOp | kpu.PushOp)
+    return isinstance(op, AllocOp | kpu.LoadOp | kpu.GatherOp | kpu.PushOp)
 
 
 def ahead(steps: list[Step], commands: dict[Operation, list[Operation]]) -> list[Step]:
