@@ -3,7 +3,7 @@
 The longest reduction dim is cut into pieces, which are a parallel dim of the first recurrence; the second combines the
 pieces' results and has the epilogue. There are as many pieces as it takes to occupy the tiles, and to stream the input
 through L2. A contraction is cut only where not even what one result needs (a dilated window over many channels) goes
-through L2: its pieces are summed.
+through L2: its pieces are summed. (Else its mapping may spread the reduction over tiles: no pass is needed for that.)
 """
 
 from __future__ import annotations

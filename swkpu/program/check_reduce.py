@@ -19,7 +19,7 @@ def check_reduce(command: Reduce, src: TensorMap, dst: TensorMap, loops: tuple[i
     )
     expect(
         combiner in (Combiner.MAX, Combiner.MIN) or src.dtype in ACCUMULATORS,
-        f"a {combiner.name.lower()} of {src.dtype.name.lower()}, "
+        f"{combiner.name.lower()} of {src.dtype.name.lower()}, "
         f"expected {' or '.join(d.name.lower() for d in ACCUMULATORS)}",
     )
     expect(

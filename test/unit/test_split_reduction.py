@@ -58,6 +58,24 @@ func.func @main(%x: tensor<{m}x{k}x{n}xf32>, %b: tensor<{n}xf32>) -> tensor<{n}x
   func.return %y : tensor<{n}x{m}xf32>
 }}
 """
+DEPTHWISE = """
+func.func @main(%x: tensor<1x5x5x6xbf16>, %w: tensor<6x3x3xbf16>) -> tensor<1x5x5x6xf32> {{
+  %y = df.recurrence (n = 1, oh = 5, ow = 5, c = 6 | kh = 3, kw = 3)
+    ins(%x[n, oh + kh - 1, ow + kw - 1, c] pad -3.0 : tensor<1x5x5x6xbf16>, %w[c, kh, kw] : tensor<6x3x3xbf16>)
+    mac epilogue(%acc: f32) {{ df.yield %acc : f32 }} -> [n, oh, ow, c]
+    mapping {mapping} : tensor<1x5x5x6xf32>
+  func.return %y : tensor<1x5x5x6xf32>
+}}
+"""
+ON_LANES = """
+func.func @main(%x: tensor<4x32xi32>, %w: tensor<6x32xi32>) -> tensor<4x6xi32> {
+  %y = df.recurrence (m = 4, n = 6 | k = 32) ins(%x[m, k] : tensor<4x32xi32>, %w[n, k] : tensor<6x32xi32>)
+    mac epilogue(%acc: i32) { df.yield %acc : i32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<int8, space = {k = 5, n = 3}, finish = {m = 1}, vector>]>
+    : tensor<4x6xi32>
+  func.return %y : tensor<4x6xi32>
+}
+"""
 TYPES = {"i8": ("i32", "muli", "addi"), "bf16": ("f32", "mulf", "addf")}
 
 
@@ -178,6 +196,27 @@ def test_a_split_convolution(data: st.DataObject) -> None:
     inputs, expected = conv_inputs(h, c, o, kind)
     program = assert_computes(conv_text(h, c, o, kind, mapping), inputs, expected)
     assert_agree(program, MACHINE, data.draw(st.booleans()))
+
+
+@pytest.mark.parametrize("points", [1, 3])
+def test_a_split_depthwise_convolution(points: int) -> None:
+    part = (
+        f"<bf16, space = {{kw = 3, c = 2}}, finish = {{oh = {points}}}, l1 = {{oh = 3}}, order = [oh], rows = [c], "
+        "cols = [n, oh, ow]>"
+    )
+    random = np.random.default_rng(0)
+    x, w = random.integers(-8, 8, (1, 5, 5, 6)), random.integers(-8, 8, (6, 3, 3))
+    expected = np.stack([conv(x[..., c : c + 1], w[c : c + 1, ..., None])[..., 0] for c in range(6)], axis=-1)
+    text = DEPTHWISE.format(mapping=f"#df.mapping<result = dram, parts = [{part}]>")
+    inputs = {"x": x.astype(np.float32), "w": w.astype(np.float32)}
+    assert_agree(assert_computes(text, inputs, expected.astype(np.float32)), MACHINE, True)
+
+
+def test_a_contraction_on_the_lanes_with_a_ragged_last_share() -> None:
+    random = np.random.default_rng(0)
+    x = random.integers(-800, 800, (4, 32)).astype(np.int32)
+    w = random.integers(-800, 800, (6, 32)).astype(np.int32)
+    assert_agree(assert_computes(ON_LANES, {"x": x, "w": w}, x @ w.T), MACHINE, True)
 
 
 @pytest.mark.parametrize("combiner", ["add", "max", "min", "mul"])
