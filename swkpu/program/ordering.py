@@ -91,23 +91,25 @@ class Ordering:
             for stream in streams:
                 if done[stream] == lengths[stream]:
                     continue
-                begun = max(done[stream], 0)
+                before, begun = done[stream], max(done[stream], 0)
                 clocks = rows[stream]
+                now = lengths[stream]
                 for index in range(len(clocks) - 1, len(waiting[stream])):
-                    gifts = waits[stream][index]
-                    if any(by >= done[giver] for _, giver, by, _ in gifts if giver != stream) or any(
-                        by >= waiting[stream][index] for _, giver, by, _ in gifts if giver == stream
-                    ):
-                        now = waiting[stream][index]
-                        break
                     clock = clocks[-1]
-                    for _, giver, by, count in gifts:
-                        clock = list(map(max, clock, rows[giver][count]))
-                        clock[giver] = max(clock[giver], own[giver][by])
-                    clocks.append(clock)
-                else:
-                    now = lengths[stream]
-                if now > done[stream]:
+                    done[stream] = waiting[stream][index]
+                    for _, giver, by, count in waits[stream][index]:
+                        if by >= done[giver]:
+                            break
+                        known = rows[giver][count]
+                        clock = [a if a > b else b for a, b in zip(clock, known)]
+                        if clock[giver] < own[giver][by]:
+                            clock[giver] = own[giver][by]
+                    else:
+                        clocks.append(clock)
+                        continue
+                    now = done[stream]
+                    break
+                if now > before:
                     self._executed[stream][0].append(begun)
                     self._executed[stream][1].append(rank)
                     rank += now - begun

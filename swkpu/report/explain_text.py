@@ -24,20 +24,25 @@ def explanation_text(explained: Explanation, layers: Sequence[LayerExplanation])
 
 def _summary(e: Explanation) -> str:
     estimate = e.estimate
-    agreement = (
-        f"{estimate.layers} of at least {estimate.min_share:.1%} of the cycles ({estimate.covered:.0%} in all) "
-        f"differ from their estimates by {estimate.median_difference:.1%} (median), "
-        f"{estimate.largest_difference:.1%} at most"
-        f"{f' ({estimate.largest_layer})' if estimate.largest_layer else ''}"
-    )
-    dram = count(e.dram_bound_cycles)
-    rows = (
+    rows = [
         ("cycles", f"{e.cycles:,}"),
-        ("bound", f"{count(e.bound_cycles)}   (compute {count(e.compute_bound_cycles)}, DRAM {dram})"),
+        (
+            "bound",
+            f"{count(e.bound_cycles)}   (compute {count(e.compute_bound_cycles)}, DRAM {count(e.dram_bound_cycles)})",
+        ),
         ("lost", f"{e.lost_cycles:,}   ({share(e.lost_cycles, e.cycles)} of the cycles)"),
-        ("estimate", f"{count(e.estimate.cycles)}   ({_difference(e.estimate.cycles, e.cycles)})"),
-        ("layers", agreement),
-    )
+    ]
+    if estimate.layers:
+        worst = f" ({estimate.largest_layer})" if estimate.largest_layer else ""
+        rows += [
+            ("estimate", f"{count(e.estimate.cycles)}   ({_difference(e.estimate.cycles, e.cycles)})"),
+            (
+                "layers",
+                f"{estimate.layers} of at least {estimate.min_share:.1%} of the cycles ({estimate.covered:.0%} in all) "
+                f"differ from their estimates by {estimate.median_difference:.1%} (median), "
+                f"{estimate.largest_difference:.1%} at most{worst}",
+            ),
+        ]
     title = f"{e.model} on {e.target} ({e.profile}, {e.clock_mhz:g} MHz), {e.precision}, batch {e.batch}"
     return "\n".join([title, *(f"{name:<10}{value}" for name, value in rows)])
 
