@@ -22,7 +22,7 @@ class Port:
 
     kind: str
     bits: int
-    carries: tuple[str, ...]
+    carries: list[str]
 
 
 def memory(
@@ -65,35 +65,35 @@ def accelerator(machine: Machine) -> dict[str, Any]:
     dram = -int(-BITS * machine.dram_bytes_per_cycle // 1)
     stationary = memory(
         STATIONARY_BITS, 0, 0, "I2", [],
-        Port("r", BITS, ("I2 tl",)),
-        Port("w", BITS, ("I2 fh",)),
+        Port("r", BITS, ["I2 tl"]),
+        Port("w", BITS, ["I2 fh"]),
     )  # fmt: skip
     accumulators = memory(
         ACCUMULATOR_BITS, 0, 0, "O", [],
-        Port("r", ACCUMULATOR_BITS, ("O tl",)),
-        Port("r", ACCUMULATOR_BITS, ("O th",)),
-        Port("w", ACCUMULATOR_BITS, ("O fh",)),
-        Port("w", ACCUMULATOR_BITS, ("O fl",)),
+        Port("r", ACCUMULATOR_BITS, ["O tl"]),
+        Port("r", ACCUMULATOR_BITS, ["O th"]),
+        Port("w", ACCUMULATOR_BITS, ["O fh"]),
+        Port("w", ACCUMULATOR_BITS, ["O fl"]),
     )  # fmt: skip
     l1 = memory(
         BITS * group.l1_bytes,
         energy.l1_read_pj_per_byte * group.l1_read_bytes_per_cycle,
         energy.l1_write_pj_per_byte * group.l1_write_bytes_per_cycle,
         "I1 I2 O", array,
-        Port("r", l1_read // 2, ("I1 tl",)),
-        Port("r", l1_read // 2, ("I2 tl",)),
-        Port("r", l1_read, ("O tl",)),
-        Port("w", l1_write, ("O fl",)),
-        Port("r", l1_read, ("O th",)),
-        Port("w", l1_write, ("I1 fh", "I2 fh", "O fh",)),
+        Port("r", l1_read // 2, ["I1 tl"]),
+        Port("r", l1_read // 2, ["I2 tl"]),
+        Port("r", l1_read, ["O tl"]),
+        Port("w", l1_write, ["O fl"]),
+        Port("r", l1_read, ["O th"]),
+        Port("w", l1_write, ["I1 fh", "I2 fh", "O fh"]),
     )  # fmt: skip
     l2 = memory(
         BITS * machine.l2.capacity_bytes,
         energy.l2_read_pj_per_byte * machine.l2.read_bytes_per_cycle,
         energy.l2_write_pj_per_byte * machine.l2.write_bytes_per_cycle,
         "I1 I2 O", array,
-        Port("r", l2_read, ("I1 tl", "I2 tl", "O tl", "O th",)),
-        Port("w", l2_write, ("I1 fh", "I2 fh", "O fh", "O fl",)),
+        Port("r", l2_read, ["I1 tl", "I2 tl", "O tl", "O th"]),
+        Port("w", l2_write, ["I1 fh", "I2 fh", "O fh", "O fl"]),
     )  # fmt: skip
     everything = [f"{operand} {way}" for operand in ("I1", "I2") for way in ("fh", "tl")]
     everything += [f"O {way}" for way in ("fh", "tl", "fl", "th")]
@@ -102,7 +102,7 @@ def accelerator(machine: Machine) -> dict[str, Any]:
         energy.dram_read_pj_per_byte * float(machine.dram_bytes_per_cycle),
         energy.dram_write_pj_per_byte * float(machine.dram_bytes_per_cycle),
         "I1 I2 O", array,
-        Port("rw", dram, tuple(everything)),
+        Port("rw", dram, everything),
     )  # fmt: skip
     return {
         "name": machine.name.replace("-", "_"),
