@@ -30,6 +30,7 @@ COMMANDS = {
     "simulation_time": "benchmarks.simulation_time",
     "schedules": "benchmarks.schedules",
     "scalesim": "benchmarks.others.scalesim",
+    "zigzag": "benchmarks.others.zigzag",
     "conformance": "benchmarks.conformance",
     "digits": "benchmarks.quantization.digits",
     "sqnr": "benchmarks.quantization.sqnr",
@@ -46,6 +47,7 @@ examples:
   python -m benchmarks simulation_time --help
   python -m benchmarks schedules --help
   python -m benchmarks scalesim --help
+  python -m benchmarks zigzag --help
   python -m benchmarks conformance --level kpu
   python -m benchmarks digits --help
   python -m benchmarks sqnr --help

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import schedule_goals as goals
-from benchmarks.prepared import Prepared, compile_for, prepare
+from benchmarks.prepared import WARM_UP, Prepared, compile_for, prepare
 from swkpu import zoo
 from swkpu.errors import SwkpuError
 from swkpu.report.report import Report
@@ -22,8 +22,6 @@ from swkpu.tools import console
 from swkpu.tools.common import FAULT, OK, ArgumentParser, UsageError, run_tool
 
 Row = dict[str, Any]
-WARM_UP = "lenet"
-"""Compiled first, so that no row's time has Python's imports in it."""
 EXAMPLE = """\
 examples:
   python -m benchmarks schedules
