@@ -12,6 +12,9 @@ choice (`df-choose-mapping`) and its application (`convert-df-to-kpu`) apart.
 is not tiled. Inside an L2 tile each part takes its share of dim `split` on the tiles of one group: `space` says how
 many tiles a dim is spread over (at most two dims), `l1` the sizes of the pieces that one `exec` handles, `order`
 the loop order over them, outermost first.
+
+`result = l1` leaves the result in L1 of the tiles that made it, for other members of its group to read there
+(`swkpu/mapping/groups.py`).
 """
 
 from __future__ import annotations
@@ -55,8 +58,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping; see the module's text. `result` is the memory the result stays in: "l2" or "dram"; `cycles` the
-    estimate.
+    """A mapping; see the module's text. `result` is the memory the result stays in: "l1", "l2" or "dram"; `cycles` the
+    estimate (of a whole group at its last member).
     """
 
     parts: tuple[Part, ...]
@@ -85,7 +88,7 @@ class MappingAttr(Data[Mapping]):
                     case "split":
                         fields[key] = parser.parse_identifier()
                     case "result":
-                        fields[key] = parser.parse_keyword_in(("l2", "dram"))
+                        fields[key] = parser.parse_keyword_in(("l1", "l2", "dram"))
                     case "stream_buffers" | "cycles":
                         fields[key] = parser.parse_integer(allow_negative=False)
                     case "parts":
