@@ -13,6 +13,7 @@ from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.location import layer_name, source_of
 from swkpu.dialects.mapping import MappingAttr
 from swkpu.errors import MappingError
+from swkpu.mapping.grouping import Grouping
 from swkpu.mapping.mapper import Mapper
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency, plan
@@ -26,8 +27,11 @@ def recurrence_problem(op: RecurrenceOp, residency: Residency, budget: int) -> P
 
 def choose_mappings(func: FuncOp, machine: Machine) -> None:
     """Map every recurrence that has no mapping yet; equal problems are searched once."""
-    residency = plan(func, machine.l2.capacity_bytes)
     mapper = Mapper(machine)
+    grouped = Grouping(func, machine, mapper, plan(func, machine.l2.capacity_bytes)).choose()
+    for op, mapping in grouped.items():
+        op.properties["mapping"] = MappingAttr(mapping)
+    residency = plan(func, machine.l2.capacity_bytes)
     for i, op in enumerate(residency.steps):
         if not isinstance(op, RecurrenceOp) or op.mapping is not None:
             continue

@@ -8,7 +8,7 @@ first blocks can arrive while the previous layer still computes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -101,23 +101,55 @@ def assign_l1(layers: Sequence[kpu.LayerOp], machine: Machine) -> int:
     turn = dict.fromkeys(capacity, 0)
     for layer in layers:
         groups: dict[str, list[AllocOp]] = {}
-        for op in layer.walk():
+        position = {op: i for i, op in enumerate(layer.walk())}
+        for op in position:
             if isinstance(op, AllocOp) and op.group is not None:
                 groups.setdefault(op.group.data, []).append(op)
         for kind, allocs in groups.items():
             if kind not in capacity:
                 raise MemoryError("L1", sum(a.total_bytes for a in allocs), 0, f"there is no tile group '{kind}'")
-            total = sum(a.total_bytes for a in allocs)
+            offsets = _stacked([Request(a.total_bytes, *_life_in_l1(a, position)) for a in allocs])
+            total = max((o + a.total_bytes for o, a in zip(offsets, allocs)), default=0)
             if total > capacity[kind]:
                 raise MemoryError("L1", total, capacity[kind], f"layer '{layer.sym_name.data}' on '{kind}' tiles")
             top = turn[kind] % 2 == 1
             turn[kind] += 1
-            at = aligned(capacity[kind] - total - kpu.GRANULE + 1) if top else 0
-            for alloc in allocs:
-                _set_address(alloc, at)
-                at += alloc.total_bytes
+            base = aligned(capacity[kind] - total - kpu.GRANULE + 1) if top else 0
+            for alloc, offset in zip(allocs, offsets):
+                _set_address(alloc, base + offset)
             most = max(most, total)
     return most
+
+
+def _life_in_l1(alloc: AllocOp, position: Mapping[Operation, int]) -> tuple[int, int]:
+    """When a block is in use. What only executions touch lives from the first to the last statement of its scope that
+    uses it: the fabric's commands run in order. What a block mover touches may come early or go late, and lives as long
+    as the layer.
+    """
+    users = [use.operation for use in alloc.result.uses]
+    if not users or not all(isinstance(o, kpu.ExecOp) for o in users):
+        return 0, len(position)
+    statements = [_statement_beside(alloc, o) for o in users]
+    return min(position[s] for s in statements), max(position[o] for s in statements for o in s.walk())
+
+
+def _statement_beside(alloc: AllocOp, op: Operation) -> Operation:
+    """The op of an alloc's block that is, or contains, `op`."""
+    while op.parent is not alloc.parent:
+        parent = op.parent_op()
+        assert parent is not None
+        op = parent
+    return op
+
+
+def _stacked(requests: Sequence[Request]) -> list[int]:
+    """Offsets for blocks, each as low as those before it that are in use at the same time let it be."""
+    placed: list[Placed] = []
+    for request in requests:
+        offset = place(request, placed, sum(r.size for r in requests))
+        assert offset is not None
+        placed.append(Placed(request, offset))
+    return [p.offset for p in placed]
 
 
 @dataclass(frozen=True)
