@@ -12,7 +12,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from swkpu.affine import Linear
-from swkpu.applying.layer import LayerLowering, PartState, Scope, Streamed, Surroundings, row_major
+from swkpu.applying.layer import LayerLowering, PartState, Scope, Streamed, Surroundings
 from swkpu.dialects import kpu
 from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.kpu import buffer_type
@@ -51,9 +51,7 @@ class Member(LayerLowering):
             known[key] = self.streamed[operand].buffer
         self.streamed[operand] = Streamed(known[key], scope.start)
 
-    def push(
-        self, operand: int, scope: Scope, part: int, known: dict[object, SSAValue]
-    ) -> None:
+    def push(self, operand: int, scope: Scope, part: int, known: dict[object, SSAValue]) -> None:
         """Bring a block into L1, unless another member has brought the same one there."""
         state = self.parts[part]
         key = part, self._block_key(operand, self._start_of(scope, state), [a.size for a in state.axes])

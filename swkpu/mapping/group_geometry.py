@@ -26,9 +26,7 @@ class GroupGeometry:
     handed: dict[tuple[int, int], int]
 
 
-def group_geometry(
-    members: Sequence[RecurrenceOp], machine: Machine, order: Mapping[Operation, int]
-) -> GroupGeometry:
+def group_geometry(members: Sequence[RecurrenceOp], machine: Machine, order: Mapping[Operation, int]) -> GroupGeometry:
     """The loops that a group's mappings mean. Raises MappingError where they are not one layer's."""
     last = members[-1]
     for op in members:

@@ -20,6 +20,7 @@ import numpy as np
 from swkpu.dialects.mapping import Mapping, Part
 from swkpu.mapping.blocks import Array, aligned_size, block_elements, span_of
 from swkpu.mapping.groups import Handover, SharedDim
+from swkpu.mapping.packing import Request, stack
 from swkpu.mapping.problem import OperandAccess, Problem, local_access
 from swkpu.mapping.search import Orientation, orientations
 from swkpu.mapping.streams import Nest, dram_cycles, l2_bytes_of
@@ -30,6 +31,8 @@ PIECES = (1, 2, 3, 4, 6, 8, 12, 16)
 BLOCKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 192, 256)
 CLOSE = 200
 """Among candidates whose time is within one in so many of the least, the one that moves the fewest bytes wins."""
+
+NEVER = 1 << 60
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class _Candidates:
     cycles: Array
     l2_bytes: Array
     orientations: list[tuple[list[Orientation], Array]]
+    outside: Array
+    results: list[Array]
 
     @property
     def capacity(self) -> Array:
@@ -85,6 +90,9 @@ def choose_group(problem: GroupProblem, machine: Machine) -> GroupChoice | None:
         extent = problem.shared[dims[0]].extent if dims else 1
         found = [c for g in usable if (c := _candidates(problem, machine, g, dims)) is not None]
         parts = _divide(found, extent)
+        while parts is not None and (full := next(((c, i) for c, i, _ in parts if not _fits(problem, c, i)), None)):
+            full[0].cycles[full[1]] = NEVER
+            parts = _divide(found, extent)
         if parts is not None:
             cycles = max(int(c.cycles[i]) for c, i, _ in parts)
             l2 = sum(int(c.l2_bytes[i]) for c, i, _ in parts) // machine.l2.read_bytes_per_cycle
@@ -150,6 +158,8 @@ def _divide(found: Sequence[_Candidates], extent: int) -> list[tuple[_Candidates
     if len(enough) == 0:
         return None
     limit = int(times[enough[0]])
+    if limit >= NEVER:
+        return None
     most = [int(c.capacity[c.cycles <= limit].max(initial=0)) for c in found]
     out: list[tuple[_Candidates, int, int]] = []
     left = extent
@@ -192,7 +202,8 @@ def _candidates(problem: GroupProblem, machine: Machine, group_index: int, dims:
     push_total: Any = 0
     pull_first: Any = 0
     l2_total: Any = 0
-    l1: Any = 0
+    l1: Any = np.zeros(count, np.int64)
+    results: list[Array] = []
     seen: set[int] = set()
     for m, p in enumerate(problem.problems):
         for i, operand in enumerate(p.operands):
@@ -206,13 +217,15 @@ def _candidates(problem: GroupProblem, machine: Machine, group_index: int, dims:
             push_first, push_total = push_first + moved, push_total + times * moved
             l2_total = l2_total + times * block * unique
             l1 = l1 + aligned_size(block) * (1 + (times > 1))
+        block = p.result.dtype.bytes_of(block_elements(p.result, p, box[m]))
+        copies = 1 if problem.kept[m] else 1 + (runs > 1)
+        results.append(np.broadcast_to(aligned_size(block) * copies, (count,)))
         if not problem.kept[m]:
-            block = p.result.dtype.bytes_of(block_elements(p.result, p, box[m]))
             unique, _ = _moves(p.result, p, m, problem, dims, tiles, pieces, outer)
             pull_first = pull_first + cost.pull_cost(machine, group, block * unique, block).uncontended
             l2_total = l2_total + runs * block * unique
-            l1 = l1 + aligned_size(block) * (1 + (runs > 1))
-    fits = l1 + _kept_bytes(problem, box) <= group.l1_bytes
+    lives = _lives(problem)
+    fits = l1 + _most_at_once(results, lives) <= group.l1_bytes
     if not fits.any():
         return None
     one = exec_one + loads
@@ -226,9 +239,8 @@ def _candidates(problem: GroupProblem, machine: Machine, group_index: int, dims:
 
     ways_kept = [(ways, which[index]) for ways, which in chosen]
     whole = np.broadcast_to(l2_total, (count,))[index]
-    return _Candidates(
-        group, dims, kept(tiles), kept(sizes), kept(pieces), outer[index], cycles[index], whole, ways_kept
-    )
+    cut = kept(tiles), kept(sizes), kept(pieces)
+    return _Candidates(group, dims, *cut, outer[index], cycles[index], whole, ways_kept, l1[index], kept(results))
 
 
 def _grid(extents: Sequence[int], count: int) -> tuple[list[Array], list[Array], list[Array], Array]:
@@ -236,25 +248,23 @@ def _grid(extents: Sequence[int], count: int) -> tuple[list[Array], list[Array],
     if not extents:
         one = np.ones(1, np.int64)
         return [one], [one], [one], one
-    axes: list[Sequence[int]] = [
-        [b for b in BLOCKS if b < extents[0]] + [extents[0]],
-        [p for p in PIECES if p <= extents[0]],
-    ]
+    blocks = [b for b in BLOCKS if b < extents[0]] + [extents[0]]
+    axes: list[Sequence[int]] = [blocks, [p for p in PIECES if p <= extents[0]]]
     if len(extents) > 1:
         axes += [_useful(extents[1], count), [p for p in PIECES[:6] if p <= extents[1]], (0, 1)]
     flat = [g.reshape(-1) for g in np.meshgrid(*(np.asarray(a, np.int64) for a in axes), indexing="ij")]
     size, pieces = flat[0], flat[1]
     spread = flat[2] if len(extents) > 1 else np.ones_like(size)
-    tiles = np.minimum(count // spread, -(-extents[0] // (size * pieces)))
-    keep = (size * (pieces - 1) < extents[0]) & (tiles >= 1)
-    out = [[tiles], [size], [pieces], flat[4] if len(extents) > 1 else np.ones_like(size)]
+    tiles = [np.minimum(count // spread, -(-extents[0] // (size * pieces)))]
+    sizes, cuts, outer = [size], [pieces], np.ones_like(size)
+    keep = (size * (pieces - 1) < extents[0]) & (tiles[0] >= 1)
     if len(extents) > 1:
         share = -(-extents[1] // spread)
         block = -(-share // flat[3])
         keep &= -(-share // block) == flat[3]
-        out = [[tiles, spread], [size, block], [pieces, flat[3]], flat[4]]
+        tiles, sizes, cuts, outer = [*tiles, spread], [size, block], [pieces, flat[3]], flat[4]
     index = np.nonzero(keep)[0]
-    return [t[index] for t in out[0]], [s[index] for s in out[1]], [p[index] for p in out[2]], out[3][index]
+    return [t[index] for t in tiles], [s[index] for s in sizes], [p[index] for p in cuts], outer[index]
 
 
 def _useful(extent: int, count: int) -> list[int]:
@@ -316,21 +326,28 @@ def _moves(
     return unique, times
 
 
-def _kept_bytes(problem: GroupProblem, box: Sequence[Sequence[Any]]) -> Any:
-    """The most bytes of handed-over blocks in L1 at once."""
-    last = {m: m for m in range(len(problem.problems))}
+def _lives(problem: GroupProblem) -> list[tuple[int, int]]:
+    """Which members' executions each member's result has to outlive. What is sent out lives as long as the layer."""
+    end = len(problem.problems)
+    last = list(range(end))
     for h in problem.handed:
         last[h.maker] = max(last[h.maker], h.reader)
-    blocks = {
-        m: aligned_size(p.result.dtype.bytes_of(block_elements(p.result, p, box[m])))
-        for m, p in enumerate(problem.problems)
-        if problem.kept[m]
-    }
+    return [(m, last[m]) if kept else (0, end) for m, kept in enumerate(problem.kept)]
+
+
+def _most_at_once(results: Sequence[Array], lives: Sequence[tuple[int, int]]) -> Any:
     most: Any = 0
-    for now in range(len(problem.problems)):
-        live: Any = sum((b for m, b in blocks.items() if m <= now <= last[m]), start=0)
+    for now in range(len(results)):
+        live: Any = sum((b for b, (first, last) in zip(results, lives) if first <= now <= last), start=0)
         most = np.maximum(most, live)
     return most
+
+
+def _fits(problem: GroupProblem, c: _Candidates, index: int) -> bool:
+    """Can a candidate's blocks be placed, as `kpu-assign-memory` does it?"""
+    requests = [Request(int(c.outside[index]), 0, len(problem.problems))]
+    requests += [Request(int(b[index]), *life) for b, life in zip(c.results, _lives(problem))]
+    return max(o + r.size for o, r in zip(stack(requests), requests)) <= c.group.l1_bytes
 
 
 def _mappings(problem: GroupProblem, parts: list[tuple[_Candidates, int, int]], cycles: int) -> tuple[Mapping, ...]:

@@ -1,5 +1,4 @@
-"""Which recurrences are mapped together: groups grown along values from maker to reader, as long as that is estimated to be
-faster.
+"""Which recurrences are mapped together: groups grown from makers to readers, as long as that is expected to be faster.
 
 A group begins as one recurrence. It takes in all readers of one of its results, or the maker of one of its operands,
 and whoever else must come along so that every value is read either inside only or outside only. It grows where the
@@ -158,8 +157,7 @@ def _same(
     return out
 
 
-
 def _walk(expr: Linear, member: int, shared: Sequence[SharedDim]) -> object:
-    """An access expression in terms of the shared dims; the others are whole, so that only how far they reach counts."""
+    """An access expression in terms of the shared dims. The others are whole: only how far they reach counts."""
     number = {s.dims[member]: n for n, s in enumerate(shared)}
     return expr.const, tuple(sorted((number.get(d, -1), c) for d, c in expr.terms))

@@ -1,8 +1,8 @@
 """Groups: recurrences that run together in one layer, piece by piece, and hand their results on in L1.
 
-A value whose maker has `result = l1` stays in the tiles that made it; all that read it are in its maker's group. A group
-is cut in one way: every member has the dims along which tiles and pieces are told apart (the *shared* dims), and reads
-what another member made at its own point along them. All other dims are whole in a block.
+A value whose maker has `result = l1` stays in the tiles that made it, and all that read it are in its maker's group. A
+group is cut in one way: every member has the dims along which tiles and pieces are told apart (the *shared* dims), and
+reads what another member made at its own point along them. All other dims are whole in a block.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def order_of(func: FuncOp) -> dict[Operation, int]:
 
 
 def groups_of(func: FuncOp) -> dict[RecurrenceOp, tuple[RecurrenceOp, ...]]:
-    """The groups that the mappings ask for: their members in program order, by member. A recurrence without a value that
-    stays in L1 is in none.
+    """The groups that the mappings ask for: their members in program order, by member. A recurrence that neither leaves
+    its result in L1 nor reads one there is in none.
     """
     home: dict[RecurrenceOp, list[RecurrenceOp]] = {}
     for op in func.body.block.ops:
@@ -71,7 +71,7 @@ def groups_of(func: FuncOp) -> dict[RecurrenceOp, tuple[RecurrenceOp, ...]]:
 
 def handovers(members: Sequence[RecurrenceOp], kept: Collection[SSAValue]) -> Iterator[Handover]:
     """Every read of a kept value."""
-    number = {op.result: i for i, op in enumerate(members)}
+    number: dict[SSAValue, int] = {op.result: i for i, op in enumerate(members)}
     for r, reader in enumerate(members):
         for o, (value, map) in enumerate(reader.reads):
             if value in kept:
@@ -109,9 +109,7 @@ def shared_dims(members: Sequence[RecurrenceOp], found: Sequence[Handover]) -> t
     return tuple(sorted(out, key=lambda s: s.dims[-1]))
 
 
-def obstacle(
-    members: Sequence[RecurrenceOp], found: Sequence[Handover], order: Mapping[Operation, int]
-) -> str | None:
+def obstacle(members: Sequence[RecurrenceOp], found: Sequence[Handover], order: Mapping[Operation, int]) -> str | None:
     """Why some recurrences cannot be one layer, or None: all that is not a question of sizes."""
     last = order[members[-1]]
     own = set(members)

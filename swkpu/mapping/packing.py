@@ -70,6 +70,16 @@ def pack(requests: Sequence[Request], capacity: int) -> list[int] | None:
     return offsets
 
 
+def stack(requests: Sequence[Request]) -> list[int]:
+    """Offsets for requests in the order given, each as low as those before it that are live with it let it be."""
+    placed: list[Placed] = []
+    for request in requests:
+        offset = place(request, placed, sum(r.size for r in requests))
+        assert offset is not None
+        placed.append(Placed(request, offset))
+    return [p.offset for p in placed]
+
+
 def peak(requests: Sequence[Request]) -> int:
     """The most bytes live at one step: a lower bound for any packing."""
     steps = {r.start for r in requests}

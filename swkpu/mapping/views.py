@@ -79,8 +79,8 @@ def stays_in_l1(value: SSAValue) -> bool:
 
 
 def view_of_block(op: RecurrenceOp, map: AffineMap, maker: RecurrenceOp) -> View | None:
-    """How a recurrence reads the block that another left in L1, which has an axis per parallel dim of its maker: one dim
-    of the reader walks each axis from end to end. None where it reads the value in another way.
+    """How a recurrence reads the block that another left in L1. That has an axis per parallel dim of its maker, and one
+    dim of the reader walks each axis from end to end; None where the value is read in another way.
     """
     extents, shape, written = op.domain.extents, shape_of(maker.result), write_view(maker)
     exprs = linear_map(map)

@@ -19,7 +19,7 @@ from xdsl.passes import ModulePass
 from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, aligned, buffer_type, storage
 from swkpu.errors import IRError, MemoryError
-from swkpu.mapping.packing import Placed, Request, pack, peak, place
+from swkpu.mapping.packing import Placed, Request, pack, peak, place, stack
 from swkpu.program.model import Space
 from swkpu.target import Machine, load_target
 
@@ -108,7 +108,7 @@ def assign_l1(layers: Sequence[kpu.LayerOp], machine: Machine) -> int:
         for kind, allocs in groups.items():
             if kind not in capacity:
                 raise MemoryError("L1", sum(a.total_bytes for a in allocs), 0, f"there is no tile group '{kind}'")
-            offsets = _stacked([Request(a.total_bytes, *_life_in_l1(a, position)) for a in allocs])
+            offsets = stack([Request(a.total_bytes, *_life_in_l1(a, position)) for a in allocs])
             total = max((o + a.total_bytes for o, a in zip(offsets, allocs)), default=0)
             if total > capacity[kind]:
                 raise MemoryError("L1", total, capacity[kind], f"layer '{layer.sym_name.data}' on '{kind}' tiles")
@@ -140,16 +140,6 @@ def _statement_beside(alloc: AllocOp, op: Operation) -> Operation:
         assert parent is not None
         op = parent
     return op
-
-
-def _stacked(requests: Sequence[Request]) -> list[int]:
-    """Offsets for blocks, each as low as those before it that are in use at the same time let it be."""
-    placed: list[Placed] = []
-    for request in requests:
-        offset = place(request, placed, sum(r.size for r in requests))
-        assert offset is not None
-        placed.append(Placed(request, offset))
-    return [p.offset for p in placed]
 
 
 @dataclass(frozen=True)
