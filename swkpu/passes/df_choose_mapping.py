@@ -1,4 +1,4 @@
-"""`df-choose-mapping{target=…}`: attach a `#df.mapping` to every recurrence by search."""
+"""`df-choose-mapping{target=…}`: attach a `#df.mapping` to every recurrence by search, alone or in a group."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ def recurrence_problem(op: RecurrenceOp, residency: Residency, budget: int) -> P
     return problem_of(op, in_dram, residency.is_dram(op.result), budget)
 
 
-def choose_mappings(func: FuncOp, machine: Machine) -> None:
-    """Map every recurrence that has no mapping yet; equal problems are searched once."""
+def choose_mappings(func: FuncOp, machine: Machine, groups: bool = True) -> None:
+    """Map every recurrence that has no mapping yet, together in groups where that is faster; equal problems are
+    searched once.
+    """
     mapper = Mapper(machine)
-    grouped = Grouping(func, machine, mapper, plan(func, machine.l2.capacity_bytes)).choose()
-    for op, mapping in grouped.items():
-        op.properties["mapping"] = MappingAttr(mapping)
+    if groups:
+        grouping = Grouping(func, machine, mapper, plan(func, machine.l2.capacity_bytes))
+        for op, mapping in grouping.choose().items():
+            op.properties["mapping"] = MappingAttr(mapping)
     residency = plan(func, machine.l2.capacity_bytes)
     for i, op in enumerate(residency.steps):
         if not isinstance(op, RecurrenceOp) or op.mapping is not None:
@@ -49,14 +52,17 @@ def choose_mappings(func: FuncOp, machine: Machine) -> None:
 
 @dataclass(frozen=True)
 class DfChooseMappingPass(ModulePass):
-    """Choose the mapping with the least estimated cycles for every recurrence without one."""
+    """Choose the mapping with the least estimated cycles for every recurrence without one; with `groups=false` for each
+    on its own.
+    """
 
     name = "df-choose-mapping"
 
     target: str = "kpu-t64"
     profile: str | None = None
+    groups: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = load_target(self.target, self.profile)
         for func in [o for o in op.walk() if isinstance(o, FuncOp) and not o.is_declaration]:
-            choose_mappings(func, machine)
+            choose_mappings(func, machine, self.groups)
