@@ -8,7 +8,7 @@ from math import ceil
 
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import ArrayAttr, StringAttr
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from swkpu.affine import Linear
@@ -17,7 +17,7 @@ from swkpu.dialects import kpu
 from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.kpu import buffer_type
 from swkpu.dialects.nn import type_of
-from swkpu.mapping.group_geometry import group_geometry
+from swkpu.mapping.group_geometry import GroupGeometry
 from swkpu.program.model import Space
 
 
@@ -90,15 +90,9 @@ class Member(LayerLowering):
 class GroupLowering:
     """Makes the body of a group's layer. Each member sees the loops in its own dims: a scope per member."""
 
-    def __init__(
-        self,
-        members: Sequence[RecurrenceOp],
-        buffers: dict[SSAValue, SSAValue],
-        program: Surroundings,
-        order: dict[Operation, int],
-    ):
-        self.handed = group_geometry(members, program.machine, order).handed
-        self.members = [Member(op, op.mapping.data, buffers, program) for op in members if op.mapping is not None]
+    def __init__(self, group: GroupGeometry, buffers: dict[SSAValue, SSAValue], program: Surroundings):
+        self.handed = group.handed
+        self.members = [Member(op, op.mapping.data, buffers, program) for op in group.members if op.mapping is not None]
         self.external = [
             (m, i) for m, member in enumerate(self.members) for i in range(member.result) if (m, i) not in self.handed
         ]

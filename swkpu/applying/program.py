@@ -21,7 +21,7 @@ from swkpu.dialects.mapping import Part
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import IRError, MappingError
 from swkpu.mapping import compulsory
-from swkpu.mapping.group_geometry import mac_type, on_array
+from swkpu.mapping.group_geometry import GroupGeometry, group_geometry, mac_type, on_array
 from swkpu.mapping.groups import groups_of, order_of
 from swkpu.mapping.problem import local_maps
 from swkpu.mapping.residency import bytes_of, plan
@@ -44,8 +44,12 @@ class ProgramLowering:
         self.names: dict[str, int] = {}
         self.residency = plan(func, machine.l2.capacity_bytes)
         self.moves = MoveLowering(self)
-        self.groups = groups_of(func)
-        self.order = order_of(func)
+        order = order_of(func)
+        self.groups = {
+            op: group_geometry(members, machine, order)
+            for members in dict.fromkeys(groups_of(func).values())
+            for op in members
+        }
 
     def run(self) -> kpu.ProgramOp:
         ops = list(self.func.body.block.ops)
@@ -60,7 +64,7 @@ class ProgramLowering:
         for op in ops:
             match op:
                 case RecurrenceOp() if op in self.groups:
-                    if op is self.groups[op][-1]:
+                    if op is self.groups[op].members[-1]:
                         self._group(self.groups[op])
                 case RecurrenceOp():
                     self._recurrence(op)
@@ -165,13 +169,14 @@ class ProgramLowering:
         LayerLowering(op, mapping, self.buffers, self).emit(body)
         self.layer(op, body, self._work_of([op]))
 
-    def _group(self, members: Sequence[RecurrenceOp]) -> None:
+    def _group(self, group: GroupGeometry) -> None:
         """One layer for a group, where its last member stands."""
+        members = group.members
         for op in members:
             if op.mapping is not None and not stays_in_l1(op.result):
                 self.result_buffer(op, Space[op.mapping.data.result.upper()])
         body = Block()
-        GroupLowering(members, self.buffers, self, self.order).emit(body)
+        GroupLowering(group, self.buffers, self).emit(body)
         self.layer(members[-1], body, self._work_of(members) | {"members": member_names(members)}, members)
 
     def _work_of(self, members: Sequence[RecurrenceOp]) -> dict[str, Attribute]:

@@ -20,9 +20,9 @@ from swkpu.types import dtype_of
 
 @dataclass(frozen=True)
 class GroupGeometry:
-    """The members' geometries, and the operands that they read in L1: (reader, operand) to maker, by number."""
+    """The members, and the operands that they read in L1: (reader, operand) to maker, by number."""
 
-    members: tuple[LayerGeometry, ...]
+    members: tuple[RecurrenceOp, ...]
     handed: dict[tuple[int, int], int]
 
 
@@ -40,9 +40,11 @@ def group_geometry(members: Sequence[RecurrenceOp], machine: Machine, order: Map
     geometries = tuple(layer_geometry(op, op.mapping.data, machine) for op in members if op.mapping is not None)
     shared = shared_dims(members, found)
     for number, op in enumerate(members):
+        _check_whole(op, number, last, geometries[number], shared)
+    for number, op in enumerate(members):
         _check_alike(op, number, last, geometries, shared)
     mac_type(members)
-    return GroupGeometry(geometries, {(h.reader, h.operand): h.maker for h in found})
+    return GroupGeometry(tuple(members), {(h.reader, h.operand): h.maker for h in found})
 
 
 def mac_type(members: Sequence[RecurrenceOp]) -> str:
@@ -63,30 +65,35 @@ def on_array(op: RecurrenceOp) -> bool:
     return op.combiner == "mac" and op.mapping is not None and op.mapping.data.parts[0].dataflow is not Dataflow.VECTOR
 
 
+def _check_whole(
+    op: RecurrenceOp, number: int, last: RecurrenceOp, geometry: LayerGeometry, shared: Sequence[SharedDim]
+) -> None:
+    """A member cuts shared dims only."""
+    common = {s.dims[number] for s in shared}
+    cut = [d for d, _ in geometry.l2_loops]
+    cut += [a.dim for p in geometry.parts for a in p.axes if a.tiles > 1 or a.pieces > 1 or a.offset]
+    for dim in cut:
+        if dim not in common:
+            names = op.domain.names
+            known = ", ".join(names[d] for d in sorted(common)) or "none"
+            raise group_error(
+                op,
+                f"'{names[dim]}' is not a dim that all of its group share ({known}): keep it whole",
+            )
+
+
 def _check_alike(
     op: RecurrenceOp, number: int, last: RecurrenceOp, geometries: Sequence[LayerGeometry], shared: Sequence[SharedDim]
 ) -> None:
-    """A member's cuts are those of the last member, along shared dims only."""
+    """A member's cuts are those of the last member."""
     mine, model = geometries[number], geometries[-1]
     name = layer_name(last)
     to_last = {s.dims[number]: s.dims[-1] for s in shared}
-    names = op.domain.names
-
-    def outside(dim: int) -> str:
-        common = ", ".join(names[d] for d in sorted(to_last)) or "none"
-        return f"'{names[dim]}' is not a dim that all of the group '{name}' share ({common}), and so must be whole"
-
-    for dim, _ in mine.l2_loops:
-        if dim not in to_last:
-            raise group_error(op, outside(dim))
     if [(to_last[d], s) for d, s in mine.l2_loops] != list(model.l2_loops):
         raise group_error(op, f"its L2 tiles are not those of '{name}', the last of its group")
     if [p.part.group for p in mine.parts] != [p.part.group for p in model.parts]:
         raise group_error(op, f"its parts are on other tile groups than those of '{name}', the last of its group")
     for part, other in zip(mine.parts, model.parts):
-        for axis in part.axes:
-            if axis.dim not in to_last and (axis.tiles > 1 or axis.pieces > 1 or axis.offset):
-                raise group_error(op, outside(axis.dim))
         cut = [_cut(part.axes[s.dims[number]]) for s in shared]
         if cut != [_cut(other.axes[s.dims[-1]]) for s in shared] or part.tiles != other.tiles:
             raise group_error(op, f"its shares, tiles or pieces on '{part.part.group}' are not those of '{name}'")

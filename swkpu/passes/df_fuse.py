@@ -149,6 +149,8 @@ def fuse_operand(reader: RecurrenceOp, number: int) -> RecurrenceOp:
     old = list(reader.epilogue.block.args)
     block = Block(arg_types=[a.type for a in old[: len(old) - len(reader.extras)]])
     values: dict[SSAValue, SSAValue] = dict(zip(old, block.args))
+    for before, after in values.items():
+        after.name_hint = before.name_hint
 
     def add(operand: tuple[SSAValue, AffineMap], arg: SSAValue) -> None:
         if operand in extras:
