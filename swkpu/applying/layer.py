@@ -102,18 +102,23 @@ class LayerLowering:
         self.op, self.mapping, self.program = op, mapping, program
         self.domain = op.domain
         self.extents = op.domain.extents
-        self.views = views = [*read_views(op), write_view(op)]
+        views = [*read_views(op), write_view(op)]
         self.maps = [v.exprs for v in views]
         self.values = [v for v, _ in op.reads]
-        self.sources = [program.view(buffers[v], view) for v, view in zip(self.values, views)]
-        self.target = program.view(buffers[op.result], views[-1])
+        self.views = views
+        self.sources = {
+            i: program.view(buffers[v], view) for i, (v, view) in enumerate(zip(self.values, views)) if v in buffers
+        }
         self.streamed: dict[int, Streamed] = {}
         geometry = layer_geometry(op, mapping, program.machine)
         self.l2_size, self.l2_loops = geometry.l2_size, geometry.l2_loops
         self.parts = [PartState(p) for p in geometry.parts]
         reduced = [a for p in self.parts for a in p.whole.axes if a.dim >= self.domain.parallel]
         self.overruns = any(a.covered > a.extent for a in reduced)
-        self.result_space = buffer_type(buffers[op.result]).memory
+        self.result_space = Space.L1
+        if op.result in buffers:
+            self.target = program.view(buffers[op.result], views[-1])
+            self.result_space = buffer_type(buffers[op.result]).memory
 
     # -- geometry --
 
@@ -162,15 +167,12 @@ class LayerLowering:
 
     def _emit_l2(self, scope: Scope, level: int) -> None:
         sizes = [self.l2_size.get(d, e) for d, e in enumerate(self.extents)]
-        for i, source in enumerate(self.sources):
+        for i, source in self.sources.items():
             if buffer_type(source).memory is Space.DRAM and self._level_in_l2(i) == level:
                 self._load(scope, i, sizes)
-        result = len(self.values)
-        stores = self.result_space is Space.DRAM and self._level_in_l2(result) == level
+        stores = self.result_space is Space.DRAM and self._level_in_l2(len(self.values)) == level
         if stores:
-            shape = self._block_shape(result, sizes)
-            alloc = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L2, level > 0)
-            self.streamed[result] = Streamed(alloc, scope.start)
+            self._open_store(scope, sizes)
         innermost = level == len(self.l2_loops)
         for state in self.parts:
             for i in range(len(self.values)):
@@ -184,17 +186,21 @@ class LayerLowering:
             with self._loop(scope, dim, ceil(self.extents[dim] / size), size) as inner:
                 self._emit_l2(inner, level + 1)
         if stores:
-            buffer = self.streamed[result].buffer
-            target = self.target
-            scope.builder.insert(
-                kpu.StoreOp(
-                    buffer,
-                    row_major(buffer_type(buffer).extents),
-                    target,
-                    self._origin(result, scope.start),
-                    buffer_type(buffer).extents,
-                )
-            )
+            self._close_store(scope)
+
+    def _open_store(self, scope: Scope, sizes: Sequence[int]) -> None:
+        """The L2 buffer of a result that goes to DRAM."""
+        result = len(self.values)
+        shape = self._block_shape(result, sizes)
+        alloc = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L2, scope.depth > 0)
+        self.streamed[result] = Streamed(alloc, scope.start)
+
+    def _close_store(self, scope: Scope) -> None:
+        result = len(self.values)
+        buffer = self.streamed[result].buffer
+        shape = buffer_type(buffer).extents
+        origin = self._origin(result, scope.start)
+        scope.builder.insert(kpu.StoreOp(buffer, row_major(shape), self.target, origin, shape))
 
     def _emit_l1(self, scope: Scope, state: PartState, level: int) -> None:
         parallel = sum(a.dim < self.domain.parallel for a in state.loops)

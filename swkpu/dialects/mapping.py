@@ -16,6 +16,9 @@ the loop order over them, outermost first.
 One of the dims in `space` may be reduced: the tiles along it hold partial accumulators of the same results, which are
 then combined. `finish = {oh = 1}` says that each of them combines and finishes a slice of one point of `oh` of every
 piece; without it the first tile of each group finishes all.
+
+`result = l1` leaves the result in L1 of the tiles that made it, for other members of its group to read there
+(`swkpu/mapping/groups.py`).
 """
 
 from __future__ import annotations
@@ -60,8 +63,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping; see the module's text. `result` is the memory the result stays in: "l2" or "dram"; `cycles` the
-    estimate.
+    """A mapping; see the module's text. `result` is the memory the result stays in: "l1", "l2" or "dram"; `cycles` the
+    estimate (of a whole group at its last member).
     """
 
     parts: tuple[Part, ...]
@@ -90,7 +93,7 @@ class MappingAttr(Data[Mapping]):
                     case "split":
                         fields[key] = parser.parse_identifier()
                     case "result":
-                        fields[key] = parser.parse_keyword_in(("l2", "dram"))
+                        fields[key] = parser.parse_keyword_in(("l1", "l2", "dram"))
                     case "stream_buffers" | "cycles":
                         fields[key] = parser.parse_integer(allow_negative=False)
                     case "parts":

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from swkpu.dialects.mapping import Mapping, Part, Sizes
 from swkpu.mapping.cutting import COARSE, FINE, Effort, PartChoice, cut
+from swkpu.mapping.nests import fine_nests, nests
 from swkpu.mapping.objective import Goal, Objective
 from swkpu.mapping.orientation import orientations
 from swkpu.mapping.part_cost import PartCost
 from swkpu.mapping.problem import Problem
 from swkpu.mapping.sharing import divide, shares_of, unit_of
 from swkpu.mapping.spreading import Spread, SpreadCosts
-from swkpu.mapping.nests import fine_nests, nests
 from swkpu.mapping.streams import Nest, dram_time
 from swkpu.target import cost
 from swkpu.target.machine import Machine

@@ -117,6 +117,16 @@ def live_bytes(requests: Sequence[Request]) -> list[int]:
     return list(accumulate(change))[:-1]
 
 
+def stack(requests: Sequence[Request]) -> list[int]:
+    """Offsets for requests in the order given, each as low as those before it that are live with it let it be."""
+    placed: list[Placed] = []
+    for request in requests:
+        offset = place(request, placed, sum(r.size for r in requests))
+        assert offset is not None
+        placed.append(Placed(request, offset))
+    return [p.offset for p in placed]
+
+
 def peak(requests: Sequence[Request]) -> int:
     """The most bytes live at one step: a lower bound for any packing."""
     return max(live_bytes(requests), default=0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
+from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
 
 from swkpu.affine import Linear, map_of
@@ -118,8 +119,16 @@ def local_access(expr: Linear, domain: Domain) -> Linear:
     return Linear.of(0, {d: (c // step if c % step == 0 else c) for d, c in expr.terms if domain.extents[d] > 1})
 
 
-def problem_of(op: RecurrenceOp, in_dram: tuple[bool, ...], result_in_dram: bool, l2_budget: int) -> Problem:
-    """The mapping problem of a recurrence; `in_dram` per operand (inputs, then epilogue operands)."""
+def problem_of(
+    op: RecurrenceOp,
+    in_dram: tuple[bool, ...],
+    result_in_dram: bool,
+    l2_budget: int,
+    kept: Collection[SSAValue] = (),
+) -> Problem:
+    """The mapping problem of a recurrence; `in_dram` per operand (inputs, then epilogue operands), `kept` the values
+    that stay in L1.
+    """
     domain = op.domain
     values = [v for v, _ in op.reads]
     operands = tuple(
@@ -131,20 +140,20 @@ def problem_of(op: RecurrenceOp, in_dram: tuple[bool, ...], result_in_dram: bool
             isinstance(value.owner, df.ConstantOp),
             i < len(op.inputs),
         )
-        for i, (value, view, dram) in enumerate(zip(values, read_views(op), in_dram))
+        for i, (value, view, dram) in enumerate(zip(values, read_views(op, kept), in_dram))
     )
     written = write_view(op)
     dtype = dtype_of(df.type_of(op.result).element_type)
     result = OperandAccess(written.exprs, dtype, written.extents, result_in_dram, False, False)
     accumulator = op.accumulator_type if not op.is_elementwise else df.type_of(op.result).element_type
-    fabric = local_fabric(op, (), (), Dataflow.OS, accumulator)
+    fabric = local_fabric(op, (), (), Dataflow.OS, accumulator, kept)
     return Problem(domain, fabric, operands, result, l2_budget)
 
 
-def local_maps(op: RecurrenceOp) -> list[AffineMap]:
+def local_maps(op: RecurrenceOp, kept: Collection[SSAValue] = ()) -> list[AffineMap]:
     """How a fabric program indexes the blocks of its operands and of its result."""
     domain = op.domain
-    reads = [[local_access(e, domain) for e in view.exprs] for view in read_views(op)]
+    reads = [[local_access(e, domain) for e in view.exprs] for view in read_views(op, kept)]
     return [map_of(domain.rank, exprs) for exprs in (*reads, write_view(op).exprs)]
 
 
@@ -154,9 +163,10 @@ def local_fabric(
     cols: tuple[str, ...],
     dataflow: Dataflow,
     accumulator: object | None = None,
+    kept: Collection[SSAValue] = (),
 ) -> FabricProgram:
     """The fabric program of a recurrence on blocks, with accesses relative to the blocks' origins."""
     domain = op.domain
     if accumulator is None:
         accumulator = op.accumulator_type if not op.is_elementwise else df.type_of(op.result).element_type
-    return fabric_program("", domain, op.combiner, local_maps(op), accumulator, op.epilogue, rows, cols, dataflow)  # pyright: ignore[reportArgumentType]
+    return fabric_program("", domain, op.combiner, local_maps(op, kept), accumulator, op.epilogue, rows, cols, dataflow)  # pyright: ignore[reportArgumentType]

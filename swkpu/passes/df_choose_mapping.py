@@ -1,4 +1,4 @@
-"""`df-choose-mapping{target=…}`: attach a `#df.mapping` to every recurrence by search."""
+"""`df-choose-mapping{target=…}`: attach a `#df.mapping` to every recurrence by search, alone or in a group."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.location import layer_name, source_of
 from swkpu.dialects.mapping import MappingAttr
 from swkpu.errors import MappingError
+from swkpu.mapping.grouping import Grouping
 from swkpu.mapping.mapper import Mapper
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency, plan
@@ -24,10 +25,16 @@ def recurrence_problem(op: RecurrenceOp, residency: Residency, budget: int) -> P
     return problem_of(op, in_dram, residency.is_dram(op.result), budget)
 
 
-def choose_mappings(func: FuncOp, machine: Machine) -> None:
-    """Map every recurrence that has no mapping yet; equal problems are searched once."""
-    residency = plan(func, machine.l2.capacity_bytes)
+def choose_mappings(func: FuncOp, machine: Machine, groups: bool = True) -> None:
+    """Map every recurrence that has no mapping yet, together in groups where that is faster; equal problems are
+    searched once.
+    """
     mapper = Mapper(machine)
+    if groups:
+        grouping = Grouping(func, machine, mapper, plan(func, machine.l2.capacity_bytes))
+        for op, mapping in grouping.choose().items():
+            op.properties["mapping"] = MappingAttr(mapping)
+    residency = plan(func, machine.l2.capacity_bytes)
     for i, op in enumerate(residency.steps):
         if not isinstance(op, RecurrenceOp) or op.mapping is not None:
             continue
@@ -45,14 +52,17 @@ def choose_mappings(func: FuncOp, machine: Machine) -> None:
 
 @dataclass(frozen=True)
 class DfChooseMappingPass(ModulePass):
-    """Choose the mapping with the least estimated cycles for every recurrence without one."""
+    """Choose the mapping with the least estimated cycles for every recurrence without one; with `groups=false` for each
+    on its own.
+    """
 
     name = "df-choose-mapping"
 
     target: str = "kpu-t64"
     profile: str | None = None
+    groups: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = load_target(self.target, self.profile)
         for func in [o for o in op.walk() if isinstance(o, FuncOp) and not o.is_declaration]:
-            choose_mappings(func, machine)
+            choose_mappings(func, machine, self.groups)
