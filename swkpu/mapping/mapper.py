@@ -28,7 +28,7 @@ GOOD_ENOUGH = 1.04
 """A mapping within this factor of what the arrays can do at best is not searched further."""
 
 KEPT_SPREADS = 6
-KEPT_ALTERNATIVES = 3
+KEPT_ALTERNATIVES = 2
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,7 @@ class _Search:
         if not found:
             return None
         found.sort(key=lambda f: f.score)
-        distinct = list({dataclasses.replace(f.mapping, cycles=None): f for f in reversed(found)}.values())[::-1]
-        best, *rest = distinct
+        best, *rest = _distinct(found)
         return Choice(best.mapping, best.cycles, tuple(f.mapping for f in rest[:KEPT_ALTERNATIVES]))
 
     def _in_nest(self, nest: Nest, effort: Effort) -> list[_Found]:
@@ -183,6 +182,11 @@ class _Search:
         )
         energy = sum(p.energy_pj for _, p in parts)
         return _Found(mapping, cycles, float(self.objective.score(cycles, energy)))
+
+
+def _distinct(found: Sequence[_Found]) -> list[_Found]:
+    """The first of those that take equally long: they differ in what does not matter."""
+    return list({f.cycles: f for f in reversed(found)}.values())[::-1]
 
 
 def _variants(parts: Sequence[Sequence[PartChoice]]) -> Iterator[list[PartChoice]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -14,15 +14,18 @@ from swkpu.target.cost import ExecCost
 Goal = Literal["latency", "energy", "edp"]
 
 
+def goal_of(name: str) -> Goal:
+    """Raises MappingError for what is no goal."""
+    if name not in get_args(Goal):
+        raise MappingError(f"unknown objective '{name}'; expected one of {', '.join(get_args(Goal))}")
+    return cast(Goal, name)
+
+
 @dataclass(frozen=True)
 class Objective:
-    """`latency` counts cycles, `energy` picojoules, `edp` their product. Raises MappingError for another goal."""
+    """`latency` counts cycles, `energy` picojoules, `edp` their product."""
 
     goal: Goal = "latency"
-
-    def __post_init__(self) -> None:
-        if self.goal not in get_args(Goal):
-            raise MappingError(f"unknown objective '{self.goal}'; expected one of {', '.join(get_args(Goal))}")
 
     def score(self, cycles: Any, energy_pj: Any) -> Any:
         """The less the better."""
