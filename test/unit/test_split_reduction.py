@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from int4_cases import CASES, compiled, module_of, values
 from test_timing_reference import assert_agree
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.parser import Parser
 
 from swkpu.dialects import kpu
+from swkpu.dialects.df import RecurrenceOp
 from swkpu.emit import emit
 from swkpu.interp.kpu import run_kpu
-from swkpu.io import parse_text
+from swkpu.io import make_context, parse_text
 from swkpu.mapping.reducing import slice_of, split_cost
 from swkpu.passes.convert_df_to_kpu import ConvertDfToKpuPass
 from swkpu.passes.kpu_assign_memory import KpuAssignMemoryPass
@@ -326,3 +329,22 @@ def test_prints_and_parses() -> None:
     again = parse_text(str(module), "again.mlir")
     assert str(again) == str(module)
     assert [type(o) for o in again.walk()].count(kpu.ReduceOp) == 1
+
+
+@pytest.mark.parametrize("members", [2, 5])
+def test_weights_of_half_a_byte_are_cut_anywhere(members: int) -> None:
+    case = CASES["linear"]
+    x, weight = values(case, False)
+    module = module_of(case, weight)
+
+    def split() -> None:
+        (op,) = [o for o in module.walk() if isinstance(o, RecurrenceOp)]
+        reduced = op.domain.names[-1]
+        text = f"#df.mapping<result = dram, parts = [<int8, space = {{{reduced} = {members}}}>]>"
+        op.properties["mapping"] = Parser(make_context(), text).parse_attribute()
+
+    program = compiled(module, TARGET, at="df-choose-mapping", then=split)
+    assert any(isinstance(c, Reduce) for s in program.streams for c in s.commands)
+    (got,) = run_program(program, MACHINE, {"x": x.numpy()}).values()
+    expected = x.numpy().astype(np.int32) @ weight.astype(np.int32).T
+    assert np.array_equal(got, expected)
