@@ -467,7 +467,7 @@ def _exec_cycles(program: Program, machine: Machine, command: Exec, run: _Dynami
 
 
 def _finish_cycles(program: Program, machine: Machine, command: Exec, points: list[int]) -> int:
-    """The epilogue alone, on accumulators read from L1: as an output-stationary exec that reduces nothing."""
+    """The epilogue alone, on accumulators that are read from L1 into the array and drained."""
     group = machine.tile_groups[command.tiles.group]
     fabric = program.fabrics[command.fabric]
     *extras, result = (program.maps[o.map].dtype.bytes for o in command.operands)
@@ -488,7 +488,7 @@ def _finish_cycles(program: Program, machine: Machine, command: Exec, points: li
     drain = ceil(Fraction(group.rows, group.drain_rows_per_cycle))
     v = ceil(Fraction(group.rows * group.cols * lane_ops, group.vector_lanes))
     passes = b * ceil(Fraction(m, group.rows)) * ceil(Fraction(n, group.cols))
-    return passes * max(drain, v) + v + group.rows + group.cols - 2 + drain + raw
+    return passes * max(drain, v) + v + raw
 
 
 def _tile_cycles(

@@ -593,7 +593,9 @@ def vector_cost(
 
 
 def finish_cost(group: TileGroup, fabric: FabricProgram, dtypes: Sequence[DType], points: Sequence[Count]) -> ExecCost:
-    """The epilogue on accumulators in L1, of an exec that reduces nothing; docs/timing.md, "A reduction over tiles".
+    """The epilogue on accumulators in L1, of an exec that reduces nothing; docs/timing.md, "exec".
+
+    The accumulators are read into the array and drained; no wavefront of operands crosses it.
 
     dtypes  storage types of the epilogue's operands and of the result
     points  of the parallel dims
@@ -616,9 +618,9 @@ def finish_cost(group: TileGroup, fabric: FabricProgram, dtypes: Sequence[DType]
     split = array_split(fabric)
     rows, cols, others = (product([points[d] for d in dims]) for dims in (split.rows, split.cols, split.others))
     passes = others * ceil_div(rows, group.rows) * ceil_div(cols, group.cols)
-    drain, raw = drain_cycles(group), results * ACCUMULATOR_BYTES
+    raw = results * ACCUMULATOR_BYTES
     vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes)
-    cycles = passes * max(drain, vector) + skew_cycles(group) + drain + vector + l1_read_cycles(group, raw)
+    cycles = passes * max(drain_cycles(group), vector) + vector + l1_read_cycles(group, raw)
     read, written = raw + results * epilogue_bytes, results * result_bytes
     return _where_any(results, ExecCost(cycles, passes, read, written, results * vector_ops))
 

@@ -9,24 +9,27 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from int4_cases import CASES, compiled, module_of, values
 from test_timing_reference import assert_agree
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.parser import Parser
 
 from swkpu.dialects import kpu
+from swkpu.dialects.df import RecurrenceOp
 from swkpu.emit import emit
 from swkpu.interp.kpu import run_kpu
-from swkpu.io import parse_text
+from swkpu.io import make_context, parse_text
 from swkpu.mapping.reducing import slice_of, split_cost
 from swkpu.passes.convert_df_to_kpu import ConvertDfToKpuPass
 from swkpu.passes.kpu_assign_memory import KpuAssignMemoryPass
 from swkpu.passes.kpu_schedule import KpuSchedulePass
 from swkpu.program.check import check
-from swkpu.program.model import DType, Exec, Program, Reduce, Stage
+from swkpu.program.model import DType, Engine, Exec, Program, Reduce, Stage
 from swkpu.program.races import check_races
 from swkpu.sim.functional import run_program
 from swkpu.sim.timing import simulate_timing
-from swkpu.target import load_target
+from swkpu.target import Machine, load_target
 
 TARGET = "kpu-t64"
 MACHINE = load_target(TARGET)
@@ -79,19 +82,19 @@ func.func @main(%x: tensor<4x32xi32>, %w: tensor<6x32xi32>) -> tensor<4x6xi32> {
 TYPES = {"i8": ("i32", "muli", "addi"), "bf16": ("f32", "mulf", "addf")}
 
 
-def kpu_module(text: str) -> ModuleOp:
+def kpu_module(text: str, target: str = TARGET) -> ModuleOp:
     module = parse_text(text, "split.mlir")
-    ConvertDfToKpuPass(target=TARGET).apply(Context(), module)
+    ConvertDfToKpuPass(target=target).apply(Context(), module)
     module.verify()
     return module
 
 
-def binary(module: ModuleOp) -> Program:
-    for p in (KpuAssignMemoryPass(target=TARGET), KpuSchedulePass(target=TARGET)):
+def binary(module: ModuleOp, machine: Machine = MACHINE) -> Program:
+    for p in (KpuAssignMemoryPass(target=machine.name), KpuSchedulePass(target=machine.name)):
         p.apply(Context(), module)
     module.verify()
-    program = emit(module, MACHINE)
-    check(program, MACHINE)
+    program = emit(module, machine)
+    check(program, machine)
     check_races(program)
     return program
 
@@ -282,6 +285,39 @@ def test_the_search_costs_what_the_simulator_counts() -> None:
     assert list(cost.l1_bytes) == [4 * 256 + 4 * 64, 0]
 
 
+LARGE = """
+func.func @main(%x: tensor<1x7x7x512xi8>, %w: tensor<512x3x3x512xi8>) -> tensor<1x7x7x512xi32> {{
+  %y = df.recurrence (n = 1, oh = 7, ow = 7, oc = 512 | kh = 3, kw = 3, ic = 512)
+    ins(%x[n, oh + kh - 1, ow + kw - 1, ic] : tensor<1x7x7x512xi8>, %w[oc, kh, kw, ic] : tensor<512x3x3x512xi8>)
+    mac epilogue(%acc: i32) {{ df.yield %acc : i32 }} -> [n, oh, ow, oc]
+    mapping #df.mapping<result = dram, split = oc, parts = [{parts}]> : tensor<1x7x7x512xi32>
+  func.return %y : tensor<1x7x7x512xi32>
+}}
+"""
+
+
+def test_few_results_and_a_long_reduction_on_many_tiles() -> None:
+    """The convolution of docs/mapping.md on 614 tiles: near their peak, from which parallel dims alone are far."""
+    machine = load_target("kpu-t768")
+    peak = machine.compute_bound_cycles({"i8": 7 * 7 * 512 * 9 * 512})
+
+    def cycles(*parts: str) -> int:
+        module = kpu_module(LARGE.format(parts=", ".join(parts)), "kpu-t768")
+        timing = simulate_timing(binary(module, machine), machine)
+        return max(e.busy_cycles for e in timing.engines if e.engine is Engine.FABRIC)
+
+    split = cycles(
+        "<int8, share = [0, 400], space = {ic = 10, oc = 50}, finish = {oh = 1}, rows = [oh, ow], cols = [oc], ws>",
+        "<matrix, share = [400, 512], space = {ic = 5, oc = 14}, finish = {oc = 2}, rows = [oh, ow], cols = [oc], ws>",
+    )
+    parallel = cycles(
+        "<int8, share = [0, 366], space = {oh = 7, oc = 61}, rows = [oc], cols = [oh, ow], os>",
+        "<matrix, share = [366, 512], space = {oh = 4, oc = 19}, rows = [oh, ow], cols = [oc], ws>",
+    )
+    assert peak < split < 1.4 * peak
+    assert parallel > 3.5 * peak
+
+
 def test_slices_divide_a_piece() -> None:
     assert [slice_of(7, n) for n in (1, 6, 7, 16)] == [7, 7, 1, 1]
     assert [slice_of(16, n) for n in (1, 3, 5, 15, 16)] == [16, 8, 4, 2, 1]
@@ -293,3 +329,22 @@ def test_prints_and_parses() -> None:
     again = parse_text(str(module), "again.mlir")
     assert str(again) == str(module)
     assert [type(o) for o in again.walk()].count(kpu.ReduceOp) == 1
+
+
+@pytest.mark.parametrize("members", [2, 5])
+def test_weights_of_half_a_byte_are_cut_anywhere(members: int) -> None:
+    case = CASES["linear"]
+    x, weight = values(case, False)
+    module = module_of(case, weight)
+
+    def split() -> None:
+        (op,) = [o for o in module.walk() if isinstance(o, RecurrenceOp)]
+        reduced = op.domain.names[-1]
+        text = f"#df.mapping<result = dram, parts = [<int8, space = {{{reduced} = {members}}}>]>"
+        op.properties["mapping"] = Parser(make_context(), text).parse_attribute()
+
+    program = compiled(module, TARGET, at="df-choose-mapping", then=split)
+    assert any(isinstance(c, Reduce) for s in program.streams for c in s.commands)
+    (got,) = run_program(program, MACHINE, {"x": x.numpy()}).values()
+    expected = x.numpy().astype(np.int32) @ weight.astype(np.int32).T
+    assert np.array_equal(got, expected)
