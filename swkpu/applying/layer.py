@@ -80,6 +80,14 @@ class Tiles:
         return [a.points for a in self.axes]
 
 
+@dataclass(frozen=True)
+class Results:
+    """A block of results in L1, and its accumulators where it takes several execs."""
+
+    block: SSAValue
+    accumulator: SSAValue | None
+
+
 class PartState:
     """A part while its code is made: its geometry, and the L1 blocks that are in scope."""
 
@@ -88,6 +96,7 @@ class PartState:
         self.whole = Tiles.of(geometry.part, geometry)
         self.finish = Tiles.of(geometry.part, geometry.finish) if geometry.finish is not None else None
         self.blocks: dict[int, SSAValue] = {}
+        self.results: Results | None = None
 
     @property
     def last(self) -> Tiles:
@@ -110,6 +119,7 @@ class LayerLowering:
             i: program.view(buffers[v], view) for i, (v, view) in enumerate(zip(self.values, views)) if v in buffers
         }
         self.streamed: dict[int, Streamed] = {}
+        self.reduction_depths: list[int] = []
         geometry = layer_geometry(op, mapping, program.machine)
         self.l2_size, self.l2_loops = geometry.l2_size, geometry.l2_loops
         self.parts = [PartState(p) for p in geometry.parts]
@@ -173,20 +183,34 @@ class LayerLowering:
         stores = self.result_space is Space.DRAM and self._level_in_l2(len(self.values)) == level
         if stores:
             self._open_store(scope, sizes)
-        innermost = level == len(self.l2_loops)
         for state in self.parts:
             for i in range(len(self.values)):
                 if self._level_in_l2(i) == level and self._level_in_l1(i, state) == 0:
                     self._push(scope, i, state, in_loop=level > 0)
+        innermost = level == len(self.l2_loops)
+        opens = not innermost and self._reduces(level) and not (level and self._reduces(level - 1))
+        if opens:
+            for state in self.parts:
+                state.results = self._open_results(scope, state)
         if innermost:
             for state in self.parts:
                 self._emit_l1(scope, state, 0)
         else:
             dim, size = self.l2_loops[level]
+            if self._reduces(level):
+                self.reduction_depths.append(scope.depth)
             with self._loop(scope, dim, ceil(self.extents[dim] / size), size) as inner:
                 self._emit_l2(inner, level + 1)
+        if opens:
+            for state in self.parts:
+                assert state.results is not None
+                self._close_results(scope, state, state.results)
         if stores:
             self._close_store(scope)
+
+    def _reduces(self, level: int) -> bool:
+        """Is an L2 loop over a reduction dim?"""
+        return self.l2_loops[level][0] >= self.domain.parallel
 
     def _open_store(self, scope: Scope, sizes: Sequence[int]) -> None:
         """The L2 buffer of a result that goes to DRAM."""
@@ -216,19 +240,12 @@ class LayerLowering:
             self._emit_l1(inner, state, level + 1)
 
     def _emit_results(self, scope: Scope, state: PartState, level: int) -> None:
-        """One block of results: its buffer, the reduction, the way out."""
-        result = len(self.values)
-        inputs = len(self.op.inputs)
-        in_loop = scope.depth > 0
-        shape = self._block_shape(result, state.last.box)
-        block = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L1, in_loop, state)
-        reduction = state.loops[level:]
-        accumulator = None
-        if reduction or state.finish is not None:
-            shape = self._block_shape(result, state.whole.box)
-            accumulator = self._alloc(scope, shape, self.op.accumulator_type, Space.L1, False, state)
-        inner, depths = scope, []
-        for k, axis in enumerate(reduction):
+        """One block of results: its buffer, the reduction, the way out; the first and last where no loop around it has
+        done so.
+        """
+        results = state.results or self._open_results(scope, state)
+        inner, depths = scope, list(self.reduction_depths)
+        for k, axis in enumerate(state.loops[level:]):
             depths.append(inner.depth)
             loop = kpu.ForOp(axis.pieces)
             inner.builder.insert(loop)
@@ -238,15 +255,34 @@ class LayerLowering:
             for i in range(len(self.values)):
                 if self._level_in_l1(i, state) == level + k + 1:
                     self._push(inner, i, state, in_loop=True)
-        operands = [state.blocks[i] for i in range(result)] + [block]
+        operands = [state.blocks[i] for i in range(len(self.values))]
         if state.finish is None:
-            self._exec(inner, state, state.whole, operands, accumulator, depths)
+            self._exec(inner, state, state.whole, [*operands, results.block], results.accumulator, depths)
         else:
-            assert accumulator is not None
-            self._exec(inner, state, state.whole, operands[:inputs], accumulator, depths, Stage.PARTIAL)
-            total = self._reduce(scope, state, state.finish, accumulator)
-            self._exec(scope, state, state.finish, operands[inputs:], total, (), Stage.FINISH)
-        self._pull(scope, state.last, block)
+            inputs = operands[: len(self.op.inputs)]
+            self._exec(inner, state, state.whole, inputs, results.accumulator, depths, Stage.PARTIAL)
+        if state.results is None:
+            self._close_results(scope, state, results)
+
+    def _open_results(self, scope: Scope, state: PartState) -> Results:
+        """The L1 buffers of one block of results, and of its accumulators between execs."""
+        result = len(self.values)
+        shape = self._block_shape(result, state.last.box)
+        block = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L1, scope.depth > 0, state)
+        reduced = any(a.dim >= self.domain.parallel for a in state.loops)
+        if not (reduced or state.finish is not None or any(map(self._reduces, range(len(self.l2_loops))))):
+            return Results(block, None)
+        shape = self._block_shape(result, state.whole.box)
+        return Results(block, self._alloc(scope, shape, self.op.accumulator_type, Space.L1, False, state))
+
+    def _close_results(self, scope: Scope, state: PartState, results: Results) -> None:
+        """Combine the partial sums of tiles, where there are any, and send a block out."""
+        if state.finish is not None:
+            assert results.accumulator is not None
+            total = self._reduce(scope, state, state.finish, results.accumulator)
+            extras = [state.blocks[i] for i in range(len(self.op.inputs), len(self.values))]
+            self._exec(scope, state, state.finish, [*extras, results.block], total, (), Stage.FINISH)
+        self._pull(scope, state.last, results.block)
 
     def _reduce(self, scope: Scope, state: PartState, finish: Tiles, partial: SSAValue) -> SSAValue:
         """The accumulators of a group of tiles combined: a slice in each of those that finish."""

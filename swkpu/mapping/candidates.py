@@ -90,6 +90,7 @@ def candidates_of(
     domain = problem.domain
     legal = np.ones(count, dtype=bool)
     looped = dict(nest.tiles)
+    reduces = nest.reduces(domain.parallel)
     pieces: list[Count] = []
     sizes: list[Count] = []
     loops: Any = len(nest.tiles)
@@ -105,6 +106,8 @@ def candidates_of(
         legal &= -(-extent // block) == tiles  # and the same blocks from fewer tiles
         if d in looped or (d >= domain.parallel and not problem.may_overrun(d)):
             legal &= tiles * m * size == extent
+        if reduces and d < domain.parallel:
+            legal &= m == 1
         pieces.append(m)
         sizes.append(size)
         loops = loops + (m > 1)
@@ -122,9 +125,11 @@ def loop_orders(problem: Problem, dims: Sequence[int]) -> list[tuple[int, ...]]:
     return [in_w + rest, rest + in_w] if in_w and rest else [tuple(dims)]
 
 
-def trips(problem: Problem, nest: Nest) -> int:
-    """How often the L2 loops run their body."""
-    total = 1
+def trips(problem: Problem, nest: Nest) -> tuple[int, int]:
+    """How often the L2 loops run their body, and for how many tiles of results."""
+    every = results = 1
     for d, size in nest.tiles:
-        total *= ceil(problem.domain.extents[d] / size)
-    return total
+        n = ceil(problem.domain.extents[d] / size)
+        every *= n
+        results *= n if d < problem.domain.parallel else 1
+    return every, results

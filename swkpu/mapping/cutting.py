@@ -73,9 +73,9 @@ def cut(
     moved = cost.moved(candidates)
     found: list[tuple[float, int, PartChoice]] = []
     for number, way in enumerate(ways):
-        execs, one = cost.execs(candidates, way)
-        cycles = filled(cost.cycles(moved, execs, one), len(candidates))
-        energy = objective.energy_pj(cost, moved, execs, one, cycles)
+        executed = cost.executed(candidates, way)
+        cycles = filled(cost.cycles(moved, executed), len(candidates))
+        energy = objective.energy_pj(cost, moved, executed, cycles)
         score = objective.score(cycles, energy)
         least = score.min()
         near = np.nonzero(score <= least * 1.005)[0]  # of what is as good within half a percent, that with least traffic

@@ -110,11 +110,29 @@ class _Checker:
 
     def layer(self) -> LayerGeometry:
         l2_size = self.sizes("l2", self.mapping.l2)
-        self.parallel("l2", list(l2_size))
         self.slots("stream_buffers", self.mapping.stream_buffers)
         loops = tuple((d, s) for d, s in l2_size.items() if ceil(self.extents[d] / s) > 1)
         self.shares(l2_size)
-        return LayerGeometry(l2_size, loops, tuple(self.part(p, l2_size, len(loops)) for p in self.mapping.parts))
+        parts = tuple(self.part(p, l2_size, len(loops)) for p in self.mapping.parts)
+        self.reductions(loops, parts)
+        return LayerGeometry(l2_size, loops, parts)
+
+    def reductions(self, loops: Sequence[tuple[int, int]], parts: Sequence[PartGeometry]) -> None:
+        """Where a reduction goes through L2 tile by tile, every tile has one block of results, which waits for the last."""
+        reduced = [(d, s) for d, s in loops if d >= self.domain.parallel]
+        if not reduced:
+            return
+        names = self.domain.names
+        if list(loops[-len(reduced) :]) != reduced:
+            raise self.fail("reduction dims come last in `l2`: an accumulator holds one block of results")
+        for d, size in reduced:
+            if self.extents[d] % size:
+                raise self.fail(f"`l2` cuts the {self.extents[d]} points of '{names[d]}' into tiles of {size}, not exactly")
+        for part in parts:
+            cut = [names[a.dim] for a in part.loops if a.dim < self.domain.parallel]
+            if cut or part.finish is not None:
+                what = f"cuts {', '.join(cut)} into pieces" if cut else "splits a reduction over tiles"
+                raise self.fail(f"`l2` names a reduction dim, and the part on '{part.part.group}' {what}")
 
     def shares(self, l2_size: dict[int, int]) -> None:
         """Shares of the parts follow each other and cover the split dim; one part alone needs none."""

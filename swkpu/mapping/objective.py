@@ -8,8 +8,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 
 from swkpu.errors import MappingError
-from swkpu.mapping.part_cost import Moved, PartCost
-from swkpu.target.cost import ExecCost
+from swkpu.mapping.part_cost import Executed, Moved, PartCost
 
 Goal = Literal["latency", "energy", "edp"]
 
@@ -37,7 +36,7 @@ class Objective:
             case "edp":
                 return cycles * energy_pj
 
-    def energy_pj(self, cost: PartCost, moved: Moved, execs: Any, one: ExecCost, cycles: Any) -> Any:
+    def energy_pj(self, cost: PartCost, moved: Moved, executed: Executed, cycles: Any) -> Any:
         """What differs between candidates: bytes at L1, L2 and the NoC, commands, and the static power of the time.
 
         Multiplications and DRAM traffic are the same for all that share a nest. 0 where only cycles count.
@@ -46,8 +45,10 @@ class Objective:
             return 0.0
         machine, energy = cost.machine, cost.machine.energy
         tiles = np.asarray(moved.tiles, dtype=np.float64)
-        l1 = execs * tiles * (one.l1_read_bytes * energy.l1_read_pj_per_byte + one.l1_write_bytes * energy.l1_write_pj_per_byte)
+        l1_read = executed.l1_read_bytes * energy.l1_read_pj_per_byte
+        l1_write = executed.l1_write_bytes * energy.l1_write_pj_per_byte
+        l1 = executed.count * tiles * (l1_read + l1_write)
         l2 = moved.l2_bytes * (energy.l2_read_pj_per_byte + energy.noc_pj_per_byte)
-        commands = (execs + moved.transfers) * energy.command_pj + moved.transfers * machine.noc_transfer_pj
+        commands = (executed.count + moved.transfers) * energy.command_pj + moved.transfers * machine.noc_transfer_pj
         static = cycles * float(machine.profile.static_w) * 1e6 / float(machine.profile.mhz)
         return l1 + l2 + commands + static

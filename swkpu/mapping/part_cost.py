@@ -49,6 +49,17 @@ class Moved:
 
 
 @dataclass(frozen=True)
+class Executed:
+    """The execs of candidates: how many, their cycles in all and the first's, and the L1 bytes of one on one tile."""
+
+    count: Any
+    cycles: Any
+    first: Any
+    l1_read_bytes: Any
+    l1_write_bytes: Any
+
+
+@dataclass(frozen=True)
 class PartCost:
     """Costs candidates of one tile group inside the loops of a nest."""
 
@@ -58,7 +69,8 @@ class PartCost:
     nest: Nest
 
     @cached_property
-    def outer(self) -> int:
+    def outer(self) -> tuple[int, int]:
+        """How often the L2 loops run their body, and for how many tiles of results."""
         return trips(self.problem, self.nest)
 
     def moved(self, c: Candidates) -> Moved:
@@ -88,7 +100,7 @@ class PartCost:
             l2_bytes = l2_bytes + count * unique
             l1_bytes = l1_bytes + aligned_size(block) * (1 + (count > 1))
         points: Any = 1
-        blocks: Any = self.outer
+        blocks: Any = self.outer[1]
         for d in domain.parallel_dims:
             points = points * c.sizes[d]
             blocks = blocks * c.pieces[d]
@@ -132,19 +144,24 @@ class PartCost:
         )
         return groups, split, finished
 
-    def execs(self, c: Candidates, orientation: Orientation) -> tuple[Any, cost.ExecCost]:
-        """How many execs there are, and the cost of one."""
-        fabric = orientation.of(self.problem.fabric)
-        raw_in = self._resumed(c)
-        raw_out = np.maximum(raw_in, self._partial(c))
-        sizes = list(c.sizes)
-        one = cost.exec_cost(self.group, fabric, self.problem.dtypes, sizes, self._run(fabric, c), raw_in, raw_out)
-        count: Any = self.outer
-        for m in c.pieces:
-            count = count * m
-        return count, one
+    def executed(self, c: Candidates, orientation: Orientation) -> Executed:
+        """The execs: of a reduction that is cut, all but the last of a block end raw, and all but the first resume."""
+        fabric, dtypes = orientation.of(self.problem.fabric), self.problem.dtypes
+        sizes, run = list(c.sizes), self._run(fabric, c)
+        resumed, partial = self._resumed(c), self._partial(c)
+        last = cost.exec_cost(self.group, fabric, dtypes, sizes, run, resumed, partial)
+        parallel = self.problem.domain.parallel
+        blocks: Any = cost.product((self.outer[1], *c.pieces[:parallel]))
+        count: Any = cost.product((self.outer[0], *c.pieces))
+        if not np.any(resumed):
+            return Executed(count, count * last.cycles, last.cycles, last.l1_read_bytes, last.l1_write_bytes)
+        other = cost.exec_cost(self.group, fabric, dtypes, sizes, run, resumed, np.maximum(resumed, partial))
+        raw = cost.product(sizes[:parallel]) * cost.ACCUMULATOR_BYTES
+        fresh = resumed * cost.l1_read_cycles(self.group, raw)
+        total = blocks * (last.cycles - fresh) + (count - blocks) * other.cycles
+        return Executed(count, total, other.cycles - fresh, other.l1_read_bytes, other.l1_write_bytes)
 
-    def cycles(self, moved: Moved, execs: Any, one: cost.ExecCost) -> Any:
+    def cycles(self, moved: Moved, executed: Executed) -> Any:
         """The slowest engine, and what cannot overlap: the first block of activations in, the last block of results out.
 
         Constants are there before their layer begins unless a layer's blocks take more than half of L1.
@@ -153,10 +170,10 @@ class PartCost:
         crowded = moved.l1_bytes * 2 > self.group.l1_bytes
         first = moved.first + moved.constant * crowded
         busy = np.maximum(
-            execs * one.cycles + moved.combining,
+            executed.cycles + moved.combining,
             np.maximum(
-                moved.pushes - moved.first - moved.constant + one.cycles,
-                moved.pulls - moved.last + one.cycles,
+                moved.pushes - moved.first - moved.constant + executed.first,
+                moved.pulls - moved.last + executed.first,
             ),
         )
         return first + 2 * latency + busy + moved.last + latency + self.group.program_load_cycles
@@ -166,7 +183,8 @@ class PartCost:
 
     def _resumed(self, c: Candidates) -> Any:
         """1 where accumulators wait in L1 between execs."""
-        return self._over_one([c.pieces[d] for d in self.problem.domain.reduction_dims])
+        through_l2 = self.outer[0] // self.outer[1]
+        return self._over_one([through_l2, *(c.pieces[d] for d in self.problem.domain.reduction_dims)])
 
     def _partial(self, c: Candidates) -> Any:
         """1 where tiles hold partial sums."""

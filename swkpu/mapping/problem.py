@@ -30,6 +30,14 @@ class OperandAccess:
     constant: bool
     is_input: bool
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Looked up for every candidate, while what an access consists of does not change."""
+        return hash((self.exprs, self.dtype, self.shape, self.dram, self.constant, self.is_input))
+
     @property
     def bytes(self) -> int:
         return self.dtype.bytes_of(prod(self.shape))

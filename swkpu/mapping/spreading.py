@@ -45,6 +45,8 @@ def split_reductions(cost: PartCost, extents: Sequence[int]) -> list[int]:
     """The reduction dim that tiles may share: the longest of a contraction with few results for the arrays there are."""
     problem, group = cost.problem, cost.group
     elements = group.count * group.rows * group.cols
+    if cost.nest.reduces(problem.domain.parallel):
+        return []
     if not problem.is_contraction or group.count < 2 or prod(extents[: problem.domain.parallel]) > FEW_RESULTS * elements:
         return []
     longest = max(problem.domain.reduction_dims, key=lambda d: (extents[d], -d), default=None)
@@ -114,8 +116,8 @@ class SpreadCosts:
         movers = np.maximum(moved.pushes, moved.pulls)
         best: Any = None
         for way in ways:
-            execs, one = self.cost.execs(c, way)
-            cycles = np.maximum(execs * one.cycles + moved.combining, movers) + (moved.first + moved.last) // OVERLAPPED
+            executed = self.cost.executed(c, way)
+            cycles = np.maximum(executed.cycles + moved.combining, movers) + (moved.first + moved.last) // OVERLAPPED
             best = cycles if best is None else np.minimum(best, cycles)
         return filled(best, len(c))
 

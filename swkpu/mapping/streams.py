@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from typing import Any
+
+import numpy as np
 
 from swkpu.mapping.blocks import aligned_size, block_elements, span_of
-from swkpu.mapping.problem import OperandAccess, Problem, axis_step, local_access
+from swkpu.mapping.problem import OperandAccess, Problem, axis_step
 from swkpu.target import cost
 from swkpu.target.machine import Machine
 
@@ -18,6 +21,10 @@ class Nest:
     """The loops that bring DRAM operands through L2: (dim, tile size) from the outermost."""
 
     tiles: tuple[tuple[int, int], ...] = ()
+
+    def reduces(self, parallel: int) -> bool:
+        """Is there a loop over a dim that is not one of the first `parallel`?"""
+        return any(d >= parallel for d, _ in self.tiles)
 
     def size(self, dim: int, extent: int) -> int:
         return dict(self.tiles).get(dim, extent)
@@ -70,7 +77,7 @@ def dram_time(problem: Problem, machine: Machine, nest: Nest) -> DramTime:
     for operand in (*problem.operands, problem.result):
         if operand.dram:
             size, count = l2_bytes_of(operand, problem, nest)
-            row = min(_row_bytes(operand, problem, sizes), size)
+            row = min(int(row_bytes(operand, problem, sizes)), size)
             charged = cost.dram_charged_bytes(row, ceil(size / row), machine.dram.burst_bytes)
             cycles = int(cost.dram_cycles(machine, charged))
             if operand.constant:
@@ -81,14 +88,14 @@ def dram_time(problem: Problem, machine: Machine, nest: Nest) -> DramTime:
     return DramTime(constants, activations, first)
 
 
-def _row_bytes(operand: OperandAccess, problem: Problem, sizes: Sequence[int]) -> int:
+def row_bytes(operand: OperandAccess, problem: Problem, sizes: Sequence[cost.Count]) -> Any:
     """Bytes of a block that are contiguous in DRAM: trailing dims, up to the first that is not taken whole."""
-    row = 1
-    for expr, size in zip(reversed(operand.exprs), reversed(operand.shape)):
+    row: Any = 1
+    whole: Any = 1
+    for expr, local, size in zip(reversed(operand.exprs), reversed(problem.local[operand]), reversed(operand.shape)):
         if axis_step(expr, problem.domain) > 1:
             break
-        taken = min(int(span_of(local_access(expr, problem.domain).terms, sizes)), size)
-        row *= taken
-        if taken < size:
-            break
+        taken = np.minimum(span_of(local.terms, sizes), size)
+        row = row * np.where(whole == 1, taken, 1)
+        whole = whole * (taken == size)
     return operand.dtype.bytes_of(row)

@@ -201,7 +201,7 @@ class Machine:
             raise TargetError(f"target '{self.name}' has no power profile '{name}'; it has: {have}")
         return replace(self, profile_name=name)
 
-    @property
+    @cached_property
     def dram_bytes_per_cycle(self) -> Fraction:
         """Exact: 128 GB/s at 850 MHz is 2560/17 bytes per cycle (1 GB/s is 1e9 bytes per second)."""
         return exact(self.dram.bandwidth_gb_s) * 1000 / exact(self.profile.mhz)
