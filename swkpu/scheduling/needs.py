@@ -144,8 +144,8 @@ class _Collector:
             if self.plan.first[write.top, write.engine] is not made or made.trips > FINEST:
                 return None
             parts = self._regions(write, value, max(made.trips, 1))
-            for a in range(max(made.trips, 1)):
-                written.append((Point(made, a), parts[a] if parts is not None else None, parts is None))
+            unknown = parts is None
+            written += [(Point(made, a), None if parts is None else parts[a], unknown) for a in range(made.trips or 1)]
         written.sort(key=lambda w: w[0].order, reverse=True)
         if any(w is None for w in wanted):
             return None

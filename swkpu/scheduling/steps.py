@@ -1,9 +1,9 @@
 """The steps of an engine: what it does of every layer, in its own order.
 
-A step is a statement of a layer's body, or some iterations of one that is a loop. Engines keep program order, but for
-this: constants are loaded and pushed before activations. Nothing holds them back, while an activation waits for the
-layer before; so what the arrays need of constants is in L1 when the activation comes. A loop of pushes of constants that
-stands behind an activation starts with as many iterations before it as its buffers have room for.
+A step is a statement of a layer's body, or some iterations of one that is a loop. Engines keep program order, but
+for this: constants are loaded and pushed before activations. Nothing holds them back, while an activation waits for
+the layer before; so what the arrays need of constants is in L1 when the activation comes. A loop of pushes of
+constants that stands behind an activation starts with as many iterations before it as its buffers have room for.
 """
 
 from __future__ import annotations

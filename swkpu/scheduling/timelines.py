@@ -137,7 +137,7 @@ class _Timeline:
             if wanted[-1] <= 0:
                 continue
             late = inside and wait.inside is not parts_of(step)[0]
-            entry, each = _constants(wanted, self.before[last] + self._released(last) - taken, late)
+            entry, each = constants(wanted, self.before[last] + self._released(last) - taken, late)
             taken += entry + each * len(wanted)
             if entry:
                 add_tokens(step.tokens.acquire, self.semaphore, entry)
@@ -150,7 +150,7 @@ class _Timeline:
                 add_tokens(step.tokens.release, self.semaphore, self.end[step])
 
 
-def _constants(wanted: Sequence[int], available: int, late: bool) -> tuple[int, int]:
+def constants(wanted: Sequence[int], available: int, late: bool) -> tuple[int, int]:
     """Tokens to acquire on entry and in every iteration so that after the acquire of iteration n at least `wanted[n]`
     are taken, and `available` at most; of all such pairs the one that takes the fewest over time, or with `late` on
     entry.
