@@ -12,7 +12,6 @@ from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, ForOp, aligned, buffer_type, storage
 from swkpu.program.model import Space
 
-
 SLOTS = 720720
 """Divisible by every number of copies that is chosen here (1 to 16, and many more), so that a schedule's `free` tokens
 can be shared out.

@@ -43,19 +43,25 @@ class Point:
 @dataclass(frozen=True)
 class Wait:
     """What another engine must have done: before a step begins (one point); or before the statement `inside` of its
-    loop, for every iteration (points in order, each no earlier than the last).
+    loop, for every iteration: points in order, each no earlier than the last; None while nothing is needed.
     """
 
-    points: tuple[Point, ...]
+    points: tuple[Point | None, ...]
     inside: Operation | None = None
 
     @property
+    def last(self) -> Point:
+        point = self.points[-1]
+        assert point is not None
+        return point
+
+    @property
     def engine(self) -> Engine:
-        return self.points[0].step.engine
+        return self.last.step.engine
 
     def join(self, other: Wait) -> Wait:
         """Both."""
-        points = [max(p, q, key=lambda point: point.order) for p, q in zip(self.points, other.points)]
+        points = [_later(p, q) for p, q in zip(self.points, other.points)]
         first = self.inside
         if first is not None and other.inside is not None and other.inside.is_before_in_block(first):
             first = other.inside
@@ -64,6 +70,12 @@ class Wait:
 
 Needs = dict[Step, dict[tuple[Engine, bool], Wait]]
 """Step to {other engine, and whether the wait is inside the loop: wait}."""
+
+
+def _later(a: Point | None, b: Point | None) -> Point | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return max(a, b, key=lambda point: point.order)
 
 
 class _Past:
@@ -109,6 +121,8 @@ class _Collector:
                 continue
             end = self._end(accesses)
             points = self._parts(step, reads, accesses, value)
+            if points is not None and points[-1] is None:
+                continue  # nothing of what these wrote is read
             if step.trips and self.plan.last[reads[0].top, reads[0].engine] is step:
                 inside = parts_of(step)
                 block = inside[0].parent
@@ -130,7 +144,7 @@ class _Collector:
 
     def _parts(
         self, step: Step, reads: Sequence[Access], writes: Sequence[Access], value: SSAValue
-    ) -> list[Point] | None:
+    ) -> list[Point | None] | None:
         """For every iteration of a step the point of the writing engine that it needs; None where that is no earlier
         than the end.
         """
@@ -149,13 +163,12 @@ class _Collector:
         written.sort(key=lambda w: w[0].order, reverse=True)
         if any(w is None for w in wanted):
             return None
-        out: list[Point] = []
+        out: list[Point | None] = []
         for b in range(trips):
             now = [w[b] for w in wanted if w is not None]
             point = next((p for p, part, unknown in written if unknown or _meet(part, now)), None)
-            previous = out[-1] if out else written[-1][0]
-            out.append(previous if point is None or point.order < previous.order else point)
-        return None if out[0].order == written[0][0].order else out
+            out.append(_later(point, out[-1]) if out else point)
+        return None if out[0] is not None and out[0].order == written[0][0].order else out
 
     def _regions(self, access: Access, value: SSAValue, trips: int) -> list[Region | None] | None:
         key = access, value

@@ -56,7 +56,7 @@ class Timelines:
         """Wait for what is not known. Learns what is known when the step begins, and returns what is when it ends."""
         later: Knowledge = {}
         for (other, inside), wait in sorted(wanted.items(), key=lambda item: _urgency(item[1])):
-            last = wait.points[-1].step
+            last = wait.last.step
             if max(known.get(other, -1), later.get(other, -1)) >= last.index:
                 continue
             pair = other, step.engine
@@ -71,10 +71,12 @@ class Timelines:
                 self.waits.setdefault(pair, []).append((wait, step))
             if not inside:
                 _learn(known, self._learned(other, wait.points[0]))
-            _learn(later, self._learned(other, wait.points[-1]))
+            _learn(later, self._learned(other, wait.last))
         return later
 
-    def _learned(self, engine: Engine, point: Point) -> Knowledge:
+    def _learned(self, engine: Engine, point: Point | None) -> Knowledge:
+        if point is None:
+            return {}
         return self.after.get((engine, point.step.index - (not point.is_end)), {})
 
     def direct(self) -> list[Pair]:
@@ -94,7 +96,7 @@ def _place(step: Step) -> tuple[int, int]:
 
 
 def _urgency(wait: Wait) -> tuple[bool, int, Engine]:
-    return wait.inside is not None, -wait.points[-1].step.layer, wait.engine
+    return wait.inside is not None, -wait.last.step.layer, wait.engine
 
 
 class _Timeline:
@@ -106,13 +108,13 @@ class _Timeline:
         for wait, step in waits:
             key = step, wait.inside is not None
             known = self.waits.get(key)
-            if known is None or _place(known.points[-1].step) < _place(wait.points[-1].step):
+            if known is None or _place(known.last.step) < _place(wait.last.step):
                 self.waits[key] = wait
         # Tokens that a step releases in every iteration, or else at its end, and those released before it.
         self.each: dict[Step, int] = {}
         self.end: dict[Step, int] = {}
         for (step, inside), wait in self.waits.items():
-            for point in wait.points:
+            for point in filter(None, wait.points):
                 fine = 0 if point.is_end else max(1, -(-step.trips // point.step.trips))
                 self.each[point.step] = max(self.each.get(point.step, 0), fine)
                 self.end[point.step] = max(self.end.get(point.step, 1), len(wait.points) if inside else 1)
@@ -125,14 +127,16 @@ class _Timeline:
     def _released(self, step: Step) -> int:
         return self.each[step] * step.trips or self.end[step]
 
-    def _tokens(self, point: Point) -> int:
+    def _tokens(self, point: Point | None) -> int:
         """How many tokens one must have to know of a point."""
+        if point is None:
+            return 0
         return self.before[point.step] + self.each[point.step] * point.iteration + 1
 
     def assign(self) -> None:
         taken = 0
         for (step, inside), wait in sorted(self.waits.items(), key=lambda item: (_place(item[0][0]), item[0][1])):
-            last = wait.points[-1].step
+            last = wait.last.step
             wanted = [self._tokens(p) - taken for p in wait.points]
             if wanted[-1] <= 0:
                 continue
