@@ -107,6 +107,8 @@ class Emitter:
             peak_l2_bytes=info_int(info, "peak_l2_bytes"),
             peak_dram_bytes=info_int(info, "peak_dram_bytes"),
             signature=info_str(info, "nn.signature"),
+            resident_l2_bytes=info_int(info, "resident_l2_bytes"),
+            resident_l2_bound_bytes=info_int(info, "resident_l2_bound_bytes"),
         )
         return m.Program(
             target=self.machine.name,

@@ -16,7 +16,8 @@ from xdsl.passes import ModulePass
 from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, buffer_type
 from swkpu.errors import IRError, MemoryError
-from swkpu.mapping.packing import pack
+from swkpu.mapping.packing import Packing, pack
+from swkpu.placement.cp_sat import pack_cp_sat
 from swkpu.placement.l1 import assign_l1
 from swkpu.placement.l2 import L2Assignment, set_address
 from swkpu.program.model import Space
@@ -43,14 +44,24 @@ def assign_dram(program: kpu.ProgramOp, machine: Machine) -> int:
     return at
 
 
+PACKINGS: dict[str, Packing] = {"greedy": pack, "cp-sat": pack_cp_sat}
+
+
+def packing_of(name: str) -> Packing:
+    if name not in PACKINGS:
+        raise IRError(f"there is no packing '{name}'; there are {', '.join(PACKINGS)}")
+    return PACKINGS[name]
+
+
 @dataclass(frozen=True)
 class KpuAssignMemoryPass(ModulePass):
-    """Give every buffer an address in its memory."""
+    """Give every buffer an address in its memory. `packing` is for the tensors that stay in L2 between layers."""
 
     name = "kpu-assign-memory"
 
     target: str = "kpu-t64"
     profile: str | None = None
+    packing: str = "greedy"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = load_target(self.target, self.profile)
@@ -58,7 +69,13 @@ class KpuAssignMemoryPass(ModulePass):
             check_target(program, machine)
             layers = [o for o in program.body.block.ops if isinstance(o, kpu.LayerOp)]
             dram = assign_dram(program, machine)
-            l2 = L2Assignment(program, layers, machine.l2.capacity_bytes, pack).run()
-            facts = {"peak_dram_bytes": dram, "peak_l2_bytes": l2.peak, "peak_l1_bytes": assign_l1(layers, machine)}
+            l2 = L2Assignment(program, layers, machine.l2.capacity_bytes, packing_of(self.packing)).run()
+            facts = {
+                "peak_dram_bytes": dram,
+                "peak_l2_bytes": l2.peak,
+                "peak_l1_bytes": assign_l1(layers, machine),
+                "resident_l2_bytes": l2.resident_extent,
+                "resident_l2_bound_bytes": l2.resident_peak,
+            }
             info = program.info.data | {k: IntegerAttr(v, i64) for k, v in facts.items()}
             program.properties["info"] = type(program.info)(info)

@@ -25,6 +25,7 @@ from swkpu.scheduling.channels import Channels
 from swkpu.scheduling.copies import hoist_buffers
 from swkpu.scheduling.needs import Needs, needs_of
 from swkpu.scheduling.pieces import split_loads
+from swkpu.scheduling.readiness import split_pushes
 from swkpu.scheduling.semaphores import Semaphores
 from swkpu.scheduling.steps import Plan, constants_first
 from swkpu.scheduling.streams import Projection
@@ -56,9 +57,11 @@ def schedule(program: kpu.ProgramOp, machine: Machine) -> None:
     """Turn a sequential program with addresses into its scheduled form."""
     if any(isinstance(o, kpu.StreamOp) for o in program.body.block.ops):
         raise IRError("the program is scheduled already")
-    for layer in [o for o in program.body.block.ops if isinstance(o, kpu.LayerOp)]:
+    layers = [o for o in program.body.block.ops if isinstance(o, kpu.LayerOp)]
+    for layer in layers:
         split_loads(layer, machine)
         constants_first(layer.body.block)
+    split_pushes(layers, machine)
     plan = Plan(program)
     used, timelines = _order(plan, needs_of(plan), machine.queues.semaphores)
     hoist_buffers(program, plan.layers)

@@ -20,7 +20,7 @@ from swkpu.dialects.kpu import GRANULE, AllocOp, buffer_type, storage
 from swkpu.errors import MemoryError
 from swkpu.mapping.packing import Packing, Placed, Request, peak
 from swkpu.placement.occupancy import Occupancy, Place, placed_at
-from swkpu.placement.streams import Block, blocks_of, is_stored, streams_of
+from swkpu.placement.streams import Block, at_most, blocks_of, is_stored, streams_of
 from swkpu.program.model import Space
 
 
@@ -155,7 +155,8 @@ class L2Assignment:
         copies = block.copies
         if copies < block.epochs and copies > 1:
             room = self.occupancy.largest_gap(max(i - 1, 0), i)
-            copies = max(copies, min(block.epochs, room // block.copy_bytes))
+            ahead = room // block.copy_bytes
+            copies = block.epochs if ahead >= block.epochs else max(copies, at_most(ahead))
         more = replace(block, copies=copies)
         top = i % 2 == 1
         place = self.occupancy.earliest(more.bytes, i, i, min(least, i), top)

@@ -12,6 +12,16 @@ from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, ForOp, aligned, buffer_type, storage
 from swkpu.program.model import Space
 
+SLOTS = 720720
+"""Divisible by every number of copies that is chosen here (1 to 16, and many more), so that a schedule's `free` tokens
+can be shared out.
+"""
+
+
+def at_most(copies: int) -> int:
+    """The largest number of copies up to one that a schedule can share tokens among."""
+    return next(n for n in range(max(copies, 1), 0, -1) if SLOTS % n == 0)
+
 
 def is_ready(value: SSAValue) -> bool:
     """Are a buffer's contents there when the program starts?"""

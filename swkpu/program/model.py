@@ -491,6 +491,10 @@ class Metadata:
     peak_dram_bytes: int
     signature: str = ""
     """How the model is called, as `swkpu.signature` writes it."""
+    resident_l2_bytes: int = 0
+    """What the tensors that stay in L2 between layers take of it: their highest byte."""
+    resident_l2_bound_bytes: int = 0
+    """The most that are live at once: the least that any packing takes."""
 
 
 @dataclass(frozen=True)

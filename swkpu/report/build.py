@@ -88,6 +88,8 @@ def build_report(
         peak_l1_bytes=meta.peak_l1_bytes,
         peak_l2_bytes=meta.peak_l2_bytes,
         peak_dram_bytes=meta.peak_dram_bytes,
+        resident_l2_bytes=meta.resident_l2_bytes,
+        resident_l2_bound_bytes=meta.resident_l2_bound_bytes,
         weight_bytes=meta.weight_bytes,
         activation_bytes=meta.activation_bytes,
         compile_seconds=compile_seconds,

@@ -129,6 +129,9 @@ class Report:
     l2_bytes: int = 0
     dram_bytes: int = 0
     engines: tuple[dict[str, Any], ...] = ()
+    resident_l2_bytes: int = 0
+    """What the tensors that stay in L2 take of it, and (below) the least that any packing takes."""
+    resident_l2_bound_bytes: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers; what is not finite becomes None."""

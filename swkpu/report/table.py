@@ -75,6 +75,9 @@ def _totals(report: Report) -> list[tuple[str, str]]:
             f"{size(report.l2_bytes)}, DRAM {size(report.peak_dram_bytes)} of {size(report.dram_bytes)}",
         ),
     ]
+    if report.resident_l2_bound_bytes:
+        over = report.resident_l2_bytes / report.resident_l2_bound_bytes
+        rows.append(("stays in L2", f"{size(report.resident_l2_bytes)}, {over:.2f} × the least possible"))
     if report.check is not None:
         check = report.check
         sqnr = "no noise" if check.sqnr_db in (None, math.inf) else f"{check.sqnr_db:.1f} dB"

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from swkpu.scheduling.engines import Access, Engine
 from swkpu.scheduling.regions import Region, regions
 from swkpu.scheduling.reuse import reuses
-from swkpu.scheduling.steps import Plan, Step
+from swkpu.scheduling.steps import Plan, Step, parts_of, statement_in
 
 FINEST = 256
 """A loop of more iterations is not looked into."""
@@ -40,11 +40,42 @@ class Point:
         return self.step.index, self.iteration
 
 
-Wait = list[Point]
-"""One point, before the step begins; or one for every iteration of it, in order, each no earlier than the last."""
+@dataclass(frozen=True)
+class Wait:
+    """What another engine must have done: before a step begins (one point); or before the statement `inside` of its
+    loop, for every iteration: points in order, each no earlier than the last; None while nothing is needed.
+    """
 
-Needs = dict[Step, dict[Engine, Wait]]
-"""Step to {other engine: what that must have done}."""
+    points: tuple[Point | None, ...]
+    inside: Operation | None = None
+
+    @property
+    def last(self) -> Point:
+        point = self.points[-1]
+        assert point is not None
+        return point
+
+    @property
+    def engine(self) -> Engine:
+        return self.last.step.engine
+
+    def join(self, other: Wait) -> Wait:
+        """Both."""
+        points = [_later(p, q) for p, q in zip(self.points, other.points)]
+        first = self.inside
+        if first is not None and other.inside is not None and other.inside.is_before_in_block(first):
+            first = other.inside
+        return Wait(tuple(points), first)
+
+
+Needs = dict[Step, dict[tuple[Engine, bool], Wait]]
+"""Step to {other engine, and whether the wait is inside the loop: wait}."""
+
+
+def _later(a: Point | None, b: Point | None) -> Point | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return max(a, b, key=lambda point: point.order)
 
 
 class _Past:
@@ -80,25 +111,40 @@ class _Collector:
         """All that was done."""
         step = self.plan.first[access.top, access.engine]
         for accesses in others:
-            self._add(step, [self._end(accesses)])
+            self._add(step, Wait((self._end(accesses),)))
 
     def need_contents(self, reads: Sequence[Access], others: list[list[Access]], value: SSAValue) -> None:
-        """What was written, as far as a step's reads want it."""
+        """What was written, as far as a step's reads want it, when they want it."""
         step = self.plan.first[reads[0].top, reads[0].engine]
         for accesses in others:
-            self._add(step, self._parts(step, reads, accesses, value) or [self._end(accesses)])
+            if accesses[0].engine == step.engine:
+                continue
+            end = self._end(accesses)
+            points = self._parts(step, reads, accesses, value)
+            if points is not None and points[-1] is None:
+                continue  # nothing of what these wrote is read
+            if step.trips and self.plan.last[reads[0].top, reads[0].engine] is step:
+                inside = parts_of(step)
+                block = inside[0].parent
+                assert block is not None
+                at = min((statement_in(block, r.command) for r in reads), key=inside.index)
+                if points is not None or at is not inside[0]:
+                    self._add(step, Wait(tuple(points or [end] * step.trips), at))
+                    continue
+            self._add(step, Wait((end,) if points is None else tuple(points[-1:])))
 
     def _end(self, accesses: Sequence[Access]) -> Point:
         return max((Point.end(self.plan.last[a.top, a.engine]) for a in accesses), key=lambda p: p.order)
 
     def _add(self, step: Step, wait: Wait) -> None:
-        engine = wait[0].step.engine
-        if engine == step.engine:
-            return
-        wanted = self.needs.setdefault(step, {})
-        wanted[engine] = _later(wanted[engine], wait) if engine in wanted else wait
+        if wait.engine != step.engine:
+            key = wait.engine, wait.inside is not None
+            wanted = self.needs.setdefault(step, {})
+            wanted[key] = wanted[key].join(wait) if key in wanted else wait
 
-    def _parts(self, step: Step, reads: Sequence[Access], writes: Sequence[Access], value: SSAValue) -> Wait | None:
+    def _parts(
+        self, step: Step, reads: Sequence[Access], writes: Sequence[Access], value: SSAValue
+    ) -> list[Point | None] | None:
         """For every iteration of a step the point of the writing engine that it needs; None where that is no earlier
         than the end.
         """
@@ -112,18 +158,17 @@ class _Collector:
             if self.plan.first[write.top, write.engine] is not made or made.trips > FINEST:
                 return None
             parts = self._regions(write, value, max(made.trips, 1))
-            for a in range(max(made.trips, 1)):
-                written.append((Point(made, a), parts[a] if parts is not None else None, parts is None))
+            unknown = parts is None
+            written += [(Point(made, a), None if parts is None else parts[a], unknown) for a in range(made.trips or 1)]
         written.sort(key=lambda w: w[0].order, reverse=True)
         if any(w is None for w in wanted):
             return None
-        out: Wait = []
+        out: list[Point | None] = []
         for b in range(trips):
             now = [w[b] for w in wanted if w is not None]
             point = next((p for p, part, unknown in written if unknown or _meet(part, now)), None)
-            previous = out[-1] if out else written[-1][0]
-            out.append(previous if point is None or point.order < previous.order else point)
-        return None if out[0].order == written[0][0].order else out
+            out.append(_later(point, out[-1]) if out else point)
+        return None if out[0] is not None and out[0].order == written[0][0].order else out
 
     def _regions(self, access: Access, value: SSAValue, trips: int) -> list[Region | None] | None:
         key = access, value
@@ -134,15 +179,6 @@ class _Collector:
 
 def _meet(part: Region | None, wanted: Sequence[Region | None]) -> bool:
     return part is not None and any(w is not None and part.meets(w) for w in wanted)
-
-
-def _later(a: Wait, b: Wait) -> Wait:
-    """Both."""
-    if len(a) < len(b):
-        a, b = b, a
-    if len(b) == 1:
-        b = b * len(a)
-    return [max(p, q, key=lambda point: point.order) for p, q in zip(a, b)]
 
 
 def needs_of(plan: Plan) -> Needs:

@@ -37,23 +37,27 @@ def _split(load: kpu.LoadOp, limit: int) -> None:
     pieces = -(-dtype_of(buffer_type(load.dst).element).bytes_of(prod(box)) // limit)
     axes = load.src_axes.data if load.src_axes is not None else tuple(range(len(box)))
     dims = [d for d in range(len(box)) if box[d] > 1]
-    if pieces < 2 or not dims:
-        return
-    dim = min(dims, key=lambda d: axes[d])
-    size = -(-box[dim] // min(pieces, box[dim]))
-    starts = linear_map(load.dst_start.data)
-    whole = starts[dim] == Linear(0) and buffer_type(load.dst).extents[dim] == box[dim]
-    while not whole and box[dim] % size:  # the last piece must end where the load does, or at the end of the buffer
+    if pieces > 1 and dims:
+        dim = min(dims, key=lambda d: axes[d])
+        cut_transfer(load, dim, -(-box[dim] // min(pieces, box[dim])))
+
+
+def cut_transfer(op: kpu.TransferOp, dim: int, size: int) -> None:
+    """Put a transfer into a loop over pieces of `size` elements along a dim of its box, or of fewer."""
+    box = op.box.data
+    whole = linear_map(op.dst_start.data)[dim] == Linear(0) and buffer_type(op.dst).extents[dim] == box[dim]
+    while not whole and box[dim] % size:  # the last piece must end where the transfer does, or at the buffer's end
         size -= 1
-    counter = Linear.of(0, {depth_of(load): size})
-    step = load.steps.data[dim] if load.steps is not None else 1
+    axes = op.src_axes.data if op.src_axes is not None else tuple(range(len(box)))
+    counter = Linear.of(0, {depth_of(op): size})
+    step = op.steps.data[dim] if op.steps is not None else 1
     loop = ForOp(-(-box[dim] // size), Region(Block()))
-    Builder(InsertPoint.before(load)).insert(loop)
-    load.detach()
-    loop.body.block.add_op(load)
-    load.properties["src_start"] = _moved(load.src_start, axes[dim], counter * step)
-    load.properties["dst_start"] = _moved(load.dst_start, dim, counter)
-    load.properties["box"] = ints([size if d == dim else b for d, b in enumerate(box)])
+    Builder(InsertPoint.before(op)).insert(loop)
+    op.detach()
+    loop.body.block.add_op(op)
+    op.properties["src_start"] = _moved(op.src_start, axes[dim], counter * step)
+    op.properties["dst_start"] = _moved(op.dst_start, dim, counter)
+    op.properties["box"] = ints([size if d == dim else b for d, b in enumerate(box)])
 
 
 def _moved(start: AffineMapAttr, dim: int, by: Linear) -> AffineMapAttr:

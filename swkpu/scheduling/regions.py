@@ -1,8 +1,8 @@
 """Which part of a buffer a transfer touches in each iteration of the outermost loop around it.
 
-A region is a set of coordinates per dim of the buffer (bit n: coordinate n), over all tiles and all iterations of the
-inner loops. Two regions are apart where in some dim no coordinate is common, or where the address ranges are; else
-they are taken to meet. So the answer is exact for what tiles and loops cut along one dim each, and cautious elsewhere.
+A region is a set of coordinates per dim of the buffer (bit n: coordinate n): from the first tile's to the last one's,
+in all iterations of the inner loops. Two regions are apart where in some dim no coordinate is common, or where the
+address ranges are; else they are taken to meet, which is what the race checker can follow.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from functools import reduce
 from itertools import product
 from operator import or_
 
-from xdsl.dialects.builtin import AffineMapAttr
 from xdsl.ir import Operation, SSAValue
 
 from swkpu.affine import Linear, linear_map
@@ -43,40 +42,62 @@ class Region:
         return all(a & b for a, b in zip(self.dims, other.dims))
 
 
+@dataclass(frozen=True)
+class Reach:
+    """One side of a transfer: the buffer, where a box starts in it, and how far it goes along every dim."""
+
+    named: SSAValue
+    starts: tuple[Linear, ...]
+    lengths: tuple[int, ...]
+    extents: tuple[int, ...]
+
+    def cut(self, dim: int, size: int) -> Reach:
+        """Pieces of `size` coordinates along a dim, which an outermost loop goes through."""
+        starts = [e + Linear.of(0, {0: size}) if d == dim else e for d, e in enumerate(self.starts)]
+        lengths = [size if d == dim else n for d, n in enumerate(self.lengths)]
+        return Reach(self.named, tuple(starts), tuple(lengths), self.extents)
+
+
+def reach_of(op: kpu.TransferOp, value: SSAValue) -> Reach | None:
+    """How a transfer uses a buffer, as its source where it does, else as its destination."""
+    box = op.box.data
+    if storage(op.src) is value:
+        named, start, extents = op.src, op.src_start, buffer_type(op.src).extents
+        axes: Sequence[int] = op.src_axes.data if op.src_axes is not None else range(len(box))
+        steps = op.steps.data if op.steps is not None else (1,) * len(box)
+    else:
+        named, start, axes, steps = op.dst, op.dst_start, range(len(box)), (1,) * len(box)
+        extents = op.within.data if op.within is not None else buffer_type(op.dst).extents
+    starts = linear_map(start.data)
+    if len(starts) != len(box) or len(extents) != len(box):
+        return None
+    lengths = [1] * len(box)
+    for axis, size, step in zip(axes, box, steps):
+        lengths[axis] = (size - 1) * step + 1
+    return Reach(named, starts, tuple(lengths), tuple(extents))
+
+
 def regions(op: Operation, value: SSAValue, trips: int) -> list[Region | None] | None:
     """What a command touches of a buffer in each of `trips` outermost iterations; None where that is not known, or,
     for an iteration, where it is nothing.
     """
-    if not isinstance(op, kpu.TransferOp):
-        return None
-    if storage(op.src) is value:
-        axes = op.src_axes.data if op.src_axes is not None else tuple(range(len(op.box.data)))
-        return _regions(op, op.src, op.src_start, axes, buffer_type(op.src).extents, trips)
-    extents = op.within.data if op.within is not None else buffer_type(op.dst).extents
-    return _regions(op, op.dst, op.dst_start, range(len(op.box.data)), extents, trips)
+    reach = reach_of(op, value) if isinstance(op, kpu.TransferOp) else None
+    return None if reach is None or not isinstance(op, kpu.TransferOp) else regions_of(reach, op, trips)
 
 
-def _regions(
-    op: kpu.TransferOp, named: SSAValue, start: AffineMapAttr, axes: Sequence[int], extents: Sequence[int], trips: int
-) -> list[Region | None] | None:
-    starts = linear_map(start.data)
-    if len(starts) != len(extents):
-        return None
+def regions_of(reach: Reach, op: kpu.TransferOp, trips: int) -> list[Region | None]:
+    """The regions of a reach under the inner loops around a transfer, and over its tiles."""
     loops, tiles = _counts(op)
-    lengths = [1] * len(starts)
-    steps = op.steps.data if op.steps is not None and named is op.src else (1,) * len(op.box.data)
-    for axis, size, step in zip(axes, op.box.data, steps):
-        lengths[axis] = (size - 1) * step + 1
-    moves = [[c * (n - 1) for c, n in ((e.coef(t), n) for t, n in tiles.items())] for e in starts]
-    firsts = [[at + sum(min(m, 0) for m in move) for at in _firsts(e, loops)] for e, move in zip(starts, moves)]
-    lengths = [length + sum(abs(m) for m in move) for length, move in zip(lengths, moves)]
-    offset, strides = layout_of(named)
-    direct = storage(named) is named
+    moves = [[e.coef(t) * (n - 1) for t, n in tiles.items()] for e in reach.starts]
+    firsts = [[at + sum(min(m, 0) for m in move) for at in _firsts(e, loops)] for e, move in zip(reach.starts, moves)]
+    lengths = [length + sum(abs(m) for m in move) for length, move in zip(reach.lengths, moves)]
+    offset, strides = layout_of(reach.named)
+    direct = storage(reach.named) is reach.named
     out: list[Region | None] = []
     for b in range(trips):
         dims: list[int] = []
         low = high = offset
-        for e, at, length, extent, stride in zip(starts, firsts, lengths, extents, strides):
+        for e, at, length, extent, stride in zip(reach.starts, firsts, lengths, reach.extents, strides):
             moved = [n + b * e.coef(0) for n in at]
             ranges = [(max(n, 0), min(n + length, extent)) for n in moved]
             ranges = [(a, z) for a, z in ranges if a < z]

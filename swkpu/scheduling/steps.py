@@ -1,9 +1,9 @@
 """The steps of an engine: what it does of every layer, in its own order.
 
-A step is a statement of a layer's body, or some iterations of one that is a loop. Engines keep program order, but for
-this: constants are loaded and pushed before activations. Nothing holds them back, while an activation waits for the
-layer before; so what the arrays need of constants is in L1 when the activation comes. A loop of pushes of constants that
-stands behind an activation starts with as many iterations before it as its buffers have room for.
+A step is a statement of a layer's body, or some iterations of one that is a loop. Engines keep program order, but
+for this: constants are loaded and pushed before activations. Nothing holds them back, while an activation waits for
+the layer before; so what the arrays need of constants is in L1 when the activation comes. A loop of pushes of
+constants that stands behind an activation starts with as many iterations before it as its buffers have room for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from swkpu.dialects import kpu
 from swkpu.dialects.kpu import AllocOp, ForOp
 from swkpu.placement.streams import epochs_of, is_constant_push, is_ready_load
-from swkpu.scheduling.engines import PIPELINE, Access, Engine, accesses_of, engine_of, is_command
+from swkpu.scheduling.engines import PIPELINE, Access, Engine, accesses_of, commands_in, engine_of, is_command
 
 
 @dataclass
@@ -88,6 +88,12 @@ class Plan:
     def steps_of(self, engine: Engine) -> Iterator[Step]:
         for i in range(len(self.layers)):
             yield from self.steps.get((i, engine), ())
+
+
+def parts_of(step: Step) -> list[Operation]:
+    """The statements in a step's loop that its engine has part in."""
+    assert isinstance(step.op, ForOp)
+    return [o for o in step.op.body.block.ops if any(engine_of(c) == step.engine for c in commands_in(o))]
 
 
 def statement_in(block: Block, op: Operation) -> Operation:

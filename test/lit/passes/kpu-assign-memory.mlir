@@ -4,7 +4,7 @@
 // GROUP: error: the program was lowered for target kpu-t64, not kpu-sim
 // GROUP-NEXT: note: in pass kpu-assign-memory{target="kpu-sim"}
 
-// CHECK: kpu.program "main" target "kpu-t64" info {peak_dram_bytes = 8192 : i64, peak_l2_bytes = 8192 : i64, peak_l1_bytes = 4096 : i64} {
+// CHECK: kpu.program "main" target "kpu-t64" info {peak_dram_bytes = 8192 : i64, peak_l2_bytes = 8192 : i64, peak_l1_bytes = 4096 : i64, resident_l2_bytes = 8192 : i64, resident_l2_bound_bytes = 8192 : i64} {
 kpu.program "main" target "kpu-t64" info {} {
   kpu.fabric @copy (m = 64, n = 32) none() with([m, n]) accumulate bf16
     epilogue(%e: bf16) { df.yield %e : bf16 } -> [m, n] rows [] cols [] os
@@ -23,7 +23,7 @@ kpu.program "main" target "kpu-t64" info {} {
   kpu.layer "a" info {} {
     kpu.load %x[0, 0] to %t0[0, 0] box [64, 32] : !kpu.buffer<64x32xbf16, dram> to !kpu.buffer<64x32xbf16, l2>
   }
-  // L1: a layer's blocks lie together (two copies, where there are two), those of the next layer at the other end.
+  // L1: those of the next layer lie where none of this layer does, so that they can be filled while it runs.
   // CHECK: kpu.layer "b"
   kpu.layer "b" info {} {
     kpu.for i0 = 4 {

@@ -14,16 +14,16 @@
 // CHECK-NEXT:     kpu.load %v[64*i0, 0] to %w_1[i0, 0, 0] box [64, 64] release [1 * 1] layer "two"
 // CHECK-NEXT:   }
 // CHECK-NEXT: }
-// The weights are pushed before the activation that they wait for in the program. The second layer's first activation
-// needs the first iteration of the layer before: a token (semaphore 4) for each.
+// The weights are pushed before the activation that stands before them in the program. Every iteration of the second
+// layer needs one of the layer before, for its activation only: a token (semaphore 4) for each.
 // CHECK:      kpu.stream "bm_in" group "bf16" {
 // CHECK-NEXT:   kpu.for i0 = 2 layer "one" {
 // CHECK-NEXT:     kpu.push %w[i0, 0, 0] to %b[i0, 0, 0] {{.*}} acquire [1 * 1] release [2 * 1] layer "one"
 // CHECK-NEXT:   }
 // CHECK-NEXT:   kpu.push %t[0, 0] to %a_1[0, 0] {{.*}} acquire [5 * 1] release [0 * 1] layer "one"
 // CHECK-NEXT:   kpu.for i0 = 2 layer "two" {
-// CHECK-NEXT:     kpu.push %w_1[i0, 0, 0] to %b_1[i0, 0, 0] {{.*}} acquire [1 * 1, 4 * 1] layer "two"
-// CHECK-NEXT:     kpu.push %y[0, 64*i0] to %a_2[i0, 0, 0] {{.*}} release [0 * 1] layer "two"
+// CHECK-NEXT:     kpu.push %w_1[i0, 0, 0] to %b_1[i0, 0, 0] {{.*}} acquire [1 * 1] layer "two"
+// CHECK-NEXT:     kpu.push %y[0, 64*i0] to %a_2[i0, 0, 0] {{.*}} acquire [4 * 1] release [0 * 1] layer "two"
 // CHECK-NEXT:   }
 // CHECK-NEXT: }
 // CHECK:      kpu.stream "bm_out" group "bf16" {
