@@ -1,8 +1,8 @@
 """Which recurrences are mapped together: groups grown from makers to readers, as long as that is expected to be faster.
 
 A group begins as one recurrence. It takes in all readers of one of its results, or the maker of one of its operands,
-and whoever else must come along so that every value is read either inside only or outside only. It grows where the
-group's estimate beats the sum of the estimates without that step; each recurrence is in one group at most.
+and whoever else must come along so that every value is read either inside only or outside only. It grows where that
+saves cycles against the estimates for its members alone; each recurrence is in one group at most.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from xdsl.ir import Operation, SSAValue
 from swkpu.affine import Linear
 from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.mapping import Mapping
-from swkpu.mapping.group_search import GroupChoice, GroupProblem, choose_group, l2_bytes
+from swkpu.mapping.group_cost import GroupProblem
+from swkpu.mapping.group_search import GroupChoice, choose_group, cuts_of
 from swkpu.mapping.groups import SharedDim, handovers, obstacle, order_of, readers, shared_dims
 from swkpu.mapping.mapper import Mapper
 from swkpu.mapping.problem import Problem, problem_of
@@ -24,6 +25,7 @@ from swkpu.mapping.views import read_views
 from swkpu.target import Machine
 
 MAX_MEMBERS = 16
+PATIENCE = 1
 
 Members = frozenset[RecurrenceOp]
 
@@ -59,20 +61,32 @@ class Grouping:
         return sorted(members, key=self.order.__getitem__)
 
     def _grown(self, seed: RecurrenceOp) -> Members:
-        members: Members = frozenset([seed])
-        cycles = self._alone(seed)
-        grows = cycles is not None
-        while grows:
-            grows = False
-            for wider in self._steps(members):
-                added = [self._alone(op) for op in self._sorted(wider - members)]
-                choice = self._together(wider)
-                if choice is None or cycles is None or any(a is None for a in added):
-                    continue
-                if choice.cycles < cycles + sum(a for a in added if a is not None):
-                    members, cycles, grows = wider, choice.cycles, True
-                    break
-        return members
+        """The best group that begins with a recurrence. One step that does not pay may be taken on the way to one that
+        does.
+        """
+        best: Members = frozenset([seed])
+        best_gain = self._gain(best)
+        members, patience = best, PATIENCE
+        while best_gain is not None:
+            gains = {wider: gain for wider in self._steps(members) if (gain := self._gain(wider)) is not None}
+            better = next((w for w, gain in gains.items() if gain > best_gain), None)
+            if better is not None:
+                best, best_gain, members, patience = better, gains[better], better, PATIENCE
+            elif gains and patience:
+                members, patience = max(gains, key=gains.__getitem__), patience - 1
+            else:
+                break
+        return best
+
+    def _gain(self, members: Members) -> int | None:
+        """How many cycles a group is estimated to save, or None where it cannot be one layer."""
+        alone = [self._alone(op) for op in self._sorted(members)]
+        if any(a is None for a in alone):
+            return None
+        if len(members) == 1:
+            return 0
+        choice = self._together(members)
+        return None if choice is None else sum(a for a in alone if a is not None) - choice.cycles
 
     def _steps(self, members: Members) -> Iterator[Members]:
         """The next larger sets to consider: with a result's readers, then with an operand's maker."""
@@ -129,16 +143,16 @@ class Grouping:
             return None
         shared = shared_dims(members, found)
         problems = tuple(self._problem(op, kept) for op in members)
-        problem = GroupProblem(
-            problems, shared, found, _same(members, kept, shared), tuple(op.result in kept for op in members)
-        )
-        if l2_bytes(problem) > min(self.budget[op] for op in members):
-            return None
+        budget = min(self.budget[op] for op in members)
+        sent = tuple(op.result in kept for op in members)
+        problem = GroupProblem(problems, shared, found, _same(members, kept, shared), sent, budget)
         wiring = tuple((h.maker, h.reader, h.operand) for h in found)
         parts = tuple((p.domain, p.skeleton, p.operands, p.result) for p in problems)
-        key = (parts, shared, wiring, tuple(problem.same.items()), problem.kept)
+        cuts = tuple(cuts_of(problem))
+        streams = any(dims and tile < shared[dims[0]].extent for dims, tile in cuts)
+        key = (parts, shared, wiring, tuple(problem.same.items()), problem.kept, cuts, budget if streams else 0)
         if key not in self.known:
-            self.known[key] = choose_group(problem, self.machine)
+            self.known[key] = choose_group(problem, self.machine, cuts)
         return self.known[key]
 
 
