@@ -7,6 +7,7 @@ saves cycles against the estimates for its members alone; each recurrence is in 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from xdsl.dialects.func import FuncOp
@@ -14,10 +15,10 @@ from xdsl.ir import Operation, SSAValue
 
 from swkpu.affine import Linear
 from swkpu.dialects.df import RecurrenceOp
-from swkpu.dialects.mapping import Mapping
+from swkpu.dialects.mapping import MappingAttr
 from swkpu.mapping.group_cost import GroupProblem
-from swkpu.mapping.group_search import GroupChoice, choose_group, cuts_of
-from swkpu.mapping.groups import SharedDim, handovers, obstacle, order_of, readers, shared_dims
+from swkpu.mapping.group_search import GroupChoice, choose_group, cuts_of, l2_bytes
+from swkpu.mapping.groups import SharedDim, handovers, may_read_in_l1, obstacle, order_of, readers, shared_dims
 from swkpu.mapping.mapper import Mapper
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency
@@ -34,25 +35,55 @@ class Grouping:
     """Chooses the groups of one function."""
 
     def __init__(self, func: FuncOp, machine: Machine, mapper: Mapper, residency: Residency):
-        self.func, self.machine, self.mapper, self.residency = func, machine, mapper, residency
+        self.func, self.machine, self.mapper = func, machine, mapper
+        self._follow(residency)
         self.order = order_of(func)
-        self.budget = dict(zip(residency.steps, residency.budget))
+        self.chosen: list[list[RecurrenceOp]] = []
         self.taken: set[Operation] = set()
         self.known: dict[object, GroupChoice | None] = {}
         self.of_set: dict[Members, GroupChoice | None] = {}
         self.singles: dict[RecurrenceOp, int | None] = {}
 
-    def choose(self) -> dict[RecurrenceOp, Mapping]:
-        """A mapping for every member of every group that pays."""
-        out: dict[RecurrenceOp, Mapping] = {}
+    def choose(self) -> None:
+        """Give every member of every group that pays a mapping."""
         for op in self.func.body.block.ops:
             if isinstance(op, RecurrenceOp) and self._is_free(op):
                 members = self._grown(op)
                 choice = self.of_set.get(members)
                 if choice is not None and len(members) > 1:
-                    out |= zip(self._sorted(members), choice.mappings)
+                    self.chosen.append(self._sorted(members))
                     self.taken |= members
-        return out
+                    for member, mapping in zip(self.chosen[-1], choice.mappings):
+                        member.properties["mapping"] = MappingAttr(mapping)
+
+    def settle(self, residency: Residency) -> bool:
+        """Follow a plan of residency that was made with the groups. Those for which L2 has no room left are dissolved.
+
+        Returns whether all could stay.
+        """
+        self._follow(residency)
+        settled = True
+        for members in list(self.chosen):
+            problem = self._group_problem(members)
+            mappings = [op.mapping.data for op in members if op.mapping is not None]
+            dims, tile = tuple[int, ...](), 1
+            for name, size in mappings[-1].l2:
+                dim = members[-1].domain.index(name)
+                dims, tile = tuple(n for n, s in enumerate(problem.shared) if s.dims[-1] == dim), size
+            if l2_bytes(problem, dims, tile) > problem.l2_budget:
+                self.chosen.remove(members)
+                settled = False
+                for op in members:
+                    del op.properties["mapping"]
+                continue
+            for op, mapping in zip(members, mappings):
+                if mapping.result != "l1":
+                    result = "dram" if residency.is_dram(op.result) else "l2"
+                    op.properties["mapping"] = MappingAttr(dataclasses.replace(mapping, result=result))
+        return settled
+
+    def _follow(self, residency: Residency) -> None:
+        self.residency, self.budget = residency, dict(zip(residency.steps, residency.budget))
 
     def _is_free(self, op: Operation) -> bool:
         return isinstance(op, RecurrenceOp) and op.mapping is None and op not in self.taken
@@ -112,6 +143,8 @@ class Grouping:
             for member in list(out):
                 found = readers(member.result)
                 if any(r in out for r in found):
+                    if not all(may_read_in_l1(r, member.result) for r in found):
+                        return None
                     queue += [r for r in found if r not in out]
         return frozenset(out)
 
@@ -136,24 +169,32 @@ class Grouping:
         return self.of_set[members]
 
     def _search(self, members: list[RecurrenceOp]) -> GroupChoice | None:
-        own = set(members)
-        kept = frozenset(op.result for op in members if any(r in own for r in readers(op.result)))
-        found = tuple(handovers(members, kept))
-        if obstacle(members, found, self.order) is not None:
+        problem = self._group_problem(members)
+        if obstacle(members, problem.handed, self.order) is not None:
             return None
-        shared = shared_dims(members, found)
-        problems = tuple(self._problem(op, kept) for op in members)
-        budget = min(self.budget[op] for op in members)
-        sent = tuple(op.result in kept for op in members)
-        problem = GroupProblem(problems, shared, found, _same(members, kept, shared), sent, budget)
-        wiring = tuple((h.maker, h.reader, h.operand) for h in found)
-        parts = tuple((p.domain, p.skeleton, p.operands, p.result) for p in problems)
+        wiring = tuple((h.maker, h.reader, h.operand) for h in problem.handed)
+        parts = tuple((p.domain, p.skeleton, p.operands, p.result) for p in problem.problems)
         cuts = tuple(cuts_of(problem))
-        streams = any(dims and tile < shared[dims[0]].extent for dims, tile in cuts)
-        key = (parts, shared, wiring, tuple(problem.same.items()), problem.kept, cuts, budget if streams else 0)
+        streams = any(dims and tile < problem.shared[dims[0]].extent for dims, tile in cuts)
+        budget = problem.l2_budget if streams else 0
+        key = (parts, problem.shared, wiring, tuple(problem.same.items()), problem.kept, cuts, budget)
         if key not in self.known:
             self.known[key] = choose_group(problem, self.machine, cuts)
         return self.known[key]
+
+    def _group_problem(self, members: list[RecurrenceOp]) -> GroupProblem:
+        own = set(members)
+        kept = frozenset(op.result for op in members if any(r in own for r in readers(op.result)))
+        handed = tuple(handovers(members, kept))
+        shared = shared_dims(members, handed)
+        return GroupProblem(
+            tuple(self._problem(op, kept) for op in members),
+            shared,
+            handed,
+            _same(members, kept, shared),
+            tuple(op.result in kept for op in members),
+            min(self.budget[op] for op in members),
+        )
 
 
 def _same(

@@ -42,6 +42,11 @@ def readers(value: SSAValue) -> list[Operation]:
     return list(dict.fromkeys(use.operation for use in value.uses))
 
 
+def may_read_in_l1(reader: Operation, value: SSAValue) -> bool:
+    """Is a reader one that could be in the group of a value's maker? Who writes into a value needs all of it."""
+    return isinstance(reader, RecurrenceOp) and reader.destination is not value
+
+
 def order_of(func: FuncOp) -> dict[Operation, int]:
     """The place of every op in a function."""
     return {op: i for i, op in enumerate(func.body.block.ops)}
@@ -59,8 +64,9 @@ def groups_of(func: FuncOp) -> dict[RecurrenceOp, tuple[RecurrenceOp, ...]]:
             raise group_error(op, "`result = l1`, and nothing reads it there")
         members = home.setdefault(op, [op])
         for reader in readers(op.result):
-            if not isinstance(reader, RecurrenceOp) or reader.destination is op.result:
+            if not may_read_in_l1(reader, op.result):
                 raise group_error(op, f"`result = l1` is for recurrences to read; {reader.name} does not read L1")
+            assert isinstance(reader, RecurrenceOp)
             other = home.setdefault(reader, [reader])
             if other is not members:
                 members += other
