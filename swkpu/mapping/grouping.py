@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import AffineMap
 
 from swkpu.affine import Linear
 from swkpu.dialects.df import RecurrenceOp
@@ -22,7 +23,7 @@ from swkpu.mapping.groups import SharedDim, handovers, may_read_in_l1, obstacle,
 from swkpu.mapping.mapper import Mapper
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency
-from swkpu.mapping.views import read_views
+from swkpu.mapping.views import View, read_views, view_of_block
 from swkpu.target import Machine
 
 MAX_MEMBERS = 16
@@ -84,6 +85,9 @@ class Grouping:
 
     def _follow(self, residency: Residency) -> None:
         self.residency, self.budget = residency, dict(zip(residency.steps, residency.budget))
+        self.problems: dict[object, Problem] = {}
+        self.views: dict[object, list[View]] = {}
+        self.blocks: dict[object, View | None] = {}
 
     def _is_free(self, op: Operation) -> bool:
         return isinstance(op, RecurrenceOp) and op.mapping is None and op not in self.taken
@@ -151,9 +155,19 @@ class Grouping:
     # -- estimates --
 
     def _problem(self, op: RecurrenceOp, kept: frozenset[SSAValue]) -> Problem:
-        in_dram = tuple(v not in kept and self.residency.is_dram(v) for v, _ in op.reads)
-        to_dram = op.result not in kept and self.residency.is_dram(op.result)
-        return problem_of(op, in_dram, to_dram, self.budget[op], kept)
+        flags = tuple(v in kept for v, _ in op.reads), op.result in kept
+        if (op, flags) not in self.problems:
+            in_dram = tuple(v not in kept and self.residency.is_dram(v) for v, _ in op.reads)
+            to_dram = op.result not in kept and self.residency.is_dram(op.result)
+            self.problems[op, flags] = problem_of(op, in_dram, to_dram, self.budget[op], kept)
+            self.views[op, flags[0]] = read_views(op, kept)
+        return self.problems[op, flags]
+
+    def _look(self, reader: RecurrenceOp, map: AffineMap, maker: RecurrenceOp) -> View | None:
+        key = reader, map, maker
+        if key not in self.blocks:
+            self.blocks[key] = view_of_block(*key)
+        return self.blocks[key]
 
     def _alone(self, op: RecurrenceOp) -> int | None:
         """The estimate for a recurrence on its own."""
@@ -185,31 +199,32 @@ class Grouping:
     def _group_problem(self, members: list[RecurrenceOp]) -> GroupProblem:
         own = set(members)
         kept = frozenset(op.result for op in members if any(r in own for r in readers(op.result)))
-        handed = tuple(handovers(members, kept))
+        handed = tuple(handovers(members, kept, self._look))
         shared = shared_dims(members, handed)
+        problems = tuple(self._problem(op, kept) for op in members)
         return GroupProblem(
-            tuple(self._problem(op, kept) for op in members),
+            problems,
             shared,
             handed,
-            _same(members, kept, shared),
+            self._same(members, kept, shared),
             tuple(op.result in kept for op in members),
             min(self.budget[op] for op in members),
         )
 
-
-def _same(
-    members: list[RecurrenceOp], kept: frozenset[SSAValue], shared: Sequence[SharedDim]
-) -> dict[tuple[int, int], int]:
-    """Numbers for the operands from outside: those that are the same block of the same value have the same one."""
-    numbers: dict[object, int] = {}
-    out: dict[tuple[int, int], int] = {}
-    for m, op in enumerate(members):
-        for i, ((value, _), view) in enumerate(zip(op.reads, read_views(op, kept))):
-            if value not in kept:
-                walked = tuple(_walk(e, m, shared) for e in view.exprs)
-                key = (value, view.extents, view.strides, view.offset, walked)
-                out[m, i] = numbers.setdefault(key, len(numbers))
-    return out
+    def _same(
+        self, members: list[RecurrenceOp], kept: frozenset[SSAValue], shared: Sequence[SharedDim]
+    ) -> dict[tuple[int, int], int]:
+        """Numbers for the operands from outside: those that are the same block of the same value have the same one."""
+        numbers: dict[object, int] = {}
+        out: dict[tuple[int, int], int] = {}
+        for m, op in enumerate(members):
+            views = self.views[op, tuple(v in kept for v, _ in op.reads)]
+            for i, ((value, _), view) in enumerate(zip(op.reads, views)):
+                if value not in kept:
+                    walked = tuple(_walk(e, m, shared) for e in view.exprs)
+                    key = (value, view.extents, view.strides, view.offset, walked)
+                    out[m, i] = numbers.setdefault(key, len(numbers))
+        return out
 
 
 def _walk(expr: Linear, member: int, shared: Sequence[SharedDim]) -> object:
