@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from swkpu.program.model import Program
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # for `benchmarks`, which is not installed
 EXAMPLES = ROOT / "examples"
 TARGET = "kpu-t64"
 LAYER = "layer1.0.conv2"
@@ -829,6 +830,17 @@ def cli_estimate() -> str:
     return session("swkpu estimate mobilenet_v2 --target kpu-t256 --profile 15W", head=20)
 
 
+@part("docs/explain.md", "resnet18", slow=True)
+def explain_resnet18() -> str:
+    return session("swkpu explain resnet18 --top 2")
+
+
+@part("docs/explain.md", "hand")
+def explain_hand() -> str:
+    _run_in_process("swkpu-translate --mlir-to-kpu examples/hand_mapping.mlir -o hand.kpu")
+    return quick_session("swkpu explain hand.kpu")
+
+
 @part("docs/cli.md", "lists")
 def cli_lists() -> str:
     return "\n\n".join(
@@ -946,6 +958,35 @@ def accuracy_table() -> str:
     ]
     head = ("model", "precision", "goal", "max abs", "max rel", "SQNR", "mixed, max rel", "why the goal is missed")
     return table(head, cells)
+
+
+# ---- performance ---------------------------------------------------------------------------------------------------
+
+
+def schedules(name: str, cell: str, file: str = "schedules") -> None:
+    """A table by model and target of docs/performance.md, from what `python -m benchmarks schedules` wrote."""
+
+    def make() -> str:
+        from benchmarks import performance_tables
+
+        return table(*performance_tables.by_target(measured(file), getattr(performance_tables, cell)))
+
+    part("docs/performance.md", name)(make)
+
+
+schedules("efficiency", "efficiency")
+schedules("dram", "dram")
+schedules("estimate", "estimate")
+schedules("compile-seconds", "seconds")
+schedules("efficiency-bf16", "efficiency", "schedules_bf16")
+schedules("efficiency-batch8", "efficiency", "schedules_batch8")
+
+
+@part("docs/performance.md", "summary")
+def schedules_summary() -> str:
+    from benchmarks.performance_tables import summary
+
+    return summary(measured("schedules"))
 
 
 CALIBRATED = """\

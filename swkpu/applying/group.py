@@ -54,7 +54,7 @@ class Member(LayerLowering):
     def push(self, operand: int, scope: Scope, part: int, known: dict[object, SSAValue]) -> None:
         """Bring a block into L1, unless another member has brought the same one there."""
         state = self.parts[part]
-        key = part, self._block_key(operand, self._start_of(scope, state), [a.size for a in state.axes])
+        key = part, self._block_key(operand, self._start_of(scope, state.whole), state.whole.box)
         if key not in known:
             self._push(scope, operand, state, scope.depth > 0)
             known[key] = state.blocks[operand]
@@ -78,13 +78,14 @@ class Member(LayerLowering):
     def execute(self, scope: Scope, state: PartState) -> None:
         """One block of results, left in L1 or sent out. One that stays needs no second buffer."""
         is_kept = self.result_space is Space.L1
-        shape = self._block_shape(self.result, [a.size for a in state.axes])
+        shape = self._block_shape(self.result, state.whole.box)
         element = type_of(self.op.result).element_type
         block = self._alloc(scope, shape, element, Space.L1, scope.depth > 0 and not is_kept, state)
         state.blocks[self.result] = block
-        self._exec(scope, state, block, None, [])
+        blocks = [state.blocks[i] for i in range(self.result)] + [block]
+        self._exec(scope, state, state.whole, blocks, None, [])
         if not is_kept:
-            self._pull(scope, state, block)
+            self._pull(scope, state.whole, block)
 
 
 class GroupLowering:

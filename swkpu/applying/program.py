@@ -191,7 +191,7 @@ class ProgramLowering:
             "mac_type": StringAttr(mac_type(members)),
             "estimated_cycles": IntegerAttr(cycles, i64),
             "mapping": last.mapping,
-        }
+        } | ({"alternatives": last.attributes["alternatives"]} if "alternatives" in last.attributes else {})
 
     def fabric(self, op: RecurrenceOp, part: Part) -> str:
         """The symbol of the fabric program of a part; equal programs share one."""

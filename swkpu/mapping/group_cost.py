@@ -6,7 +6,6 @@ many points of the first dim it covers, and its time does not depend on how many
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -16,9 +15,9 @@ import numpy as np
 
 from swkpu.mapping.blocks import Array, aligned_size, block_elements, span_of
 from swkpu.mapping.groups import Handover, SharedDim
+from swkpu.mapping.orientation import Orientation, orientations
 from swkpu.mapping.packing import Request, stack
 from swkpu.mapping.problem import OperandAccess, Problem, local_access
-from swkpu.mapping.search import Orientation, orientations
 from swkpu.target import cost
 from swkpu.target.machine import Machine, TileGroup
 
@@ -181,7 +180,7 @@ def _over_l2_tiles(times: Any, trips: int, has_first: bool) -> Any:
 
 
 def _exec_cycles(p: Problem, group: TileGroup, way: Orientation, box: Sequence[Any], count: int) -> Array:
-    fabric = dataclasses.replace(p.fabric, rows=way.rows, cols=way.cols, dataflow=way.dataflow)
+    fabric = way.of(p.fabric)
     run = 0
     if p.is_contraction:
         first = [int(s if isinstance(s, int) else s[0]) for s in box]

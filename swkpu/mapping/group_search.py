@@ -19,7 +19,7 @@ from swkpu.dialects.mapping import Mapping, Part
 from swkpu.mapping.blocks import Array, aligned_size
 from swkpu.mapping.group_cost import NEVER, Candidates, GroupProblem, candidates, fits_l1
 from swkpu.mapping.problem import OperandAccess, Problem
-from swkpu.mapping.streams import Nest, dram_cycles, l2_bytes_of
+from swkpu.mapping.streams import Nest, dram_time, l2_bytes_of
 from swkpu.target import cost
 from swkpu.target.machine import Machine
 
@@ -128,12 +128,12 @@ def _nest(problem: GroupProblem, member: int, dims: tuple[int, ...], tile: int) 
 
 
 def _dram(problem: GroupProblem, machine: Machine, dims: tuple[int, ...], tile: int) -> tuple[int, int]:
-    """(cycles of all DRAM traffic, cycles of what comes first)."""
+    """(cycles of the DRAM traffic that a group waits for, cycles of what comes first)."""
     total = first = 0
     for m, p, access in _streams(problem):
         alone = dataclasses.replace(p, operands=(access,), result=dataclasses.replace(p.result, dram=False))
-        here = dram_cycles(alone, machine, _nest(problem, m, dims, tile))
-        total, first = total + here[0], first + here[1]
+        here = dram_time(alone, machine, _nest(problem, m, dims, tile))
+        total, first = total + here.activations, first + here.first
     return total, first
 
 

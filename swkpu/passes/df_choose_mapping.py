@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
@@ -15,6 +15,7 @@ from swkpu.dialects.mapping import MappingAttr
 from swkpu.errors import MappingError
 from swkpu.mapping.grouping import Grouping
 from swkpu.mapping.mapper import Mapper
+from swkpu.mapping.objective import Goal, goal_of
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency, plan
 from swkpu.target import Machine, load_target
@@ -25,11 +26,11 @@ def recurrence_problem(op: RecurrenceOp, residency: Residency, budget: int) -> P
     return problem_of(op, in_dram, residency.is_dram(op.result), budget)
 
 
-def choose_mappings(func: FuncOp, machine: Machine, groups: bool = True) -> None:
+def choose_mappings(func: FuncOp, machine: Machine, groups: bool = True, objective: Goal = "latency") -> None:
     """Map every recurrence that has no mapping yet, together in groups where that is faster; equal problems are
     searched once.
     """
-    mapper = Mapper(machine)
+    mapper = Mapper(machine, objective)
     residency = plan(func, machine.l2.capacity_bytes)
     if groups:
         grouping = Grouping(func, machine, mapper, residency)
@@ -50,12 +51,16 @@ def choose_mappings(func: FuncOp, machine: Machine, groups: bool = True) -> None
                 f"{problem.l2_budget} bytes left at this layer"
             )
         op.properties["mapping"] = MappingAttr(choice.mapping)
+        if choice.alternatives:
+            op.attributes["alternatives"] = ArrayAttr([MappingAttr(m) for m in choice.alternatives])
 
 
 @dataclass(frozen=True)
 class DfChooseMappingPass(ModulePass):
-    """Choose the mapping with the least estimated cycles for every recurrence without one; with `groups=false` for each
-    on its own.
+    """Choose the best mapping for every recurrence without one; with `groups=false` for each on its own.
+
+    The best has the least estimated cycles (`objective=latency`), energy (`energy`), or product of both (`edp`). The next
+    best are kept as the attribute `alternatives`.
     """
 
     name = "df-choose-mapping"
@@ -63,8 +68,9 @@ class DfChooseMappingPass(ModulePass):
     target: str = "kpu-t64"
     profile: str | None = None
     groups: bool = True
+    objective: str = "latency"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = load_target(self.target, self.profile)
         for func in [o for o in op.walk() if isinstance(o, FuncOp) and not o.is_declaration]:
-            choose_mappings(func, machine, self.groups)
+            choose_mappings(func, machine, self.groups, goal_of(self.objective))

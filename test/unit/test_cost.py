@@ -419,9 +419,16 @@ def test_arrays_and_ints_agree(fabric: FabricProgram, cases: list[tuple[int, int
     many = cost.exec_cost(GROUP, fabric, (I8, I8, I8), columns[:3], 1, columns[3], columns[4])
     for i, (m, n, k, raw_in, raw_out) in enumerate(cases):
         one = cost.exec_cost(GROUP, fabric, (I8, I8, I8), (m, n, k), 1, int(raw_in), int(raw_out))
-        assert all(isinstance(v, int) for v in vars(one).values())
-        for name, value in vars(one).items():
-            assert np.broadcast_to(getattr(many, name), len(cases))[i] == value
+        for whole, part in ((many, one), (many.array, one.array)):
+            values = {} if part is None else {k: v for k, v in vars(part).items() if k != "array"}
+            assert all(isinstance(v, int) for v in values.values())
+            for name, value in values.items():
+                assert np.broadcast_to(getattr(whole, name), len(cases))[i] == value
+        if one.array is not None and one.cycles:
+            a = one.array
+            one_pass = cost.maximum(a.steps, a.rows, a.stream)
+            behind = a.finishing * cost.maximum(0, a.vector - one_pass)
+            assert one.cycles == a.passes * one_pass + behind + a.fill + a.raw
 
 
 def test_an_empty_box_does_nothing() -> None:
@@ -438,3 +445,46 @@ def test_one_pass_at_a_time_is_scale_sim(dataflow: Dataflow, streamed: int) -> N
     c = cost.exec_cost(GROUP, matmul(dataflow), (I8, I8, I8), points, run=1)
     assert c.passes == 1
     assert c.cycles == 2 * GROUP.rows + GROUP.cols + streamed - 2
+
+
+# -------------------------------------------------------------------------------------------- passes by themselves
+
+
+APART = replace(GROUP, pass_overlap=False)
+
+
+@given(st.integers(1, 200), st.integers(1, 100), st.integers(1, 3000), st.sampled_from([1, 4, 16]))
+def test_passes_that_do_not_overlap_are_scale_sim(m: int, n: int, k: int, drain: int) -> None:
+    """SCALE-Sim 3's closed form (Raj et al., 2025) for an output-stationary layer on an R x C array."""
+    group = replace(APART, drain_rows_per_cycle=drain)
+    c = cost.exec_cost(group, matmul(), (I8, I8, I8), (m, n, k), run=1)
+    assert c.cycles == -(-m // 16) * -(-n // 8) * (k + 16 + 8 - 2) - 1
+
+
+@pytest.mark.parametrize("streamed", [3, 100])
+def test_stationary_operands_that_load_by_themselves(streamed: int) -> None:
+    """Each pass loads R rows, and streams through them: 2R + C + T - 2, less the number that the first cycle has."""
+    for dataflow, points in ((Dataflow.WS, (streamed, 16, 32)), (Dataflow.IS, (32, streamed, 32))):
+        wide = replace(APART, l1_read_bytes_per_cycle=4096, l1_write_bytes_per_cycle=4096)
+        c = cost.exec_cost(wide, matmul(dataflow), (I8, I8, I8), points, run=1)
+        assert c.cycles == c.passes * (2 * 16 + 8 + streamed - 2) - 1
+
+
+def test_overlap_saves_time_and_nothing_else() -> None:
+    for fabric, points in (
+        (matmul(), (64, 64, 64)),
+        (matmul(Dataflow.WS), (64, 64, 64)),
+        (depthwise(), (64, 7, 7, 3, 3)),
+    ):
+        on, off = (cost.exec_cost(group, fabric, (I8, I8, I8), points, run=1) for group in (GROUP, APART))
+        assert on.cycles < off.cycles
+        assert replace(on, cycles=0, array=None) == replace(off, cycles=0, array=None)
+
+
+def test_the_key_counts_where_it_is_false_only() -> None:
+    machine = load_target("kpu-16x16")
+    stated, apart = (
+        replace(machine, tile_groups=tuple(replace(g, pass_overlap=v) for g in machine.tile_groups))
+        for v in (True, False)
+    )
+    assert stated.digest == machine.digest != apart.digest
