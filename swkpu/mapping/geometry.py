@@ -127,7 +127,9 @@ class _Checker:
             raise self.fail("reduction dims come last in `l2`: an accumulator holds one block of results")
         for d, size in reduced:
             if self.extents[d] % size:
-                raise self.fail(f"`l2` cuts the {self.extents[d]} points of '{names[d]}' into tiles of {size}, not exactly")
+                raise self.fail(
+                    f"`l2` cuts the {self.extents[d]} points of '{names[d]}' into tiles of {size}, not exactly"
+                )
         for part in parts:
             cut = [names[a.dim] for a in part.loops if a.dim < self.domain.parallel]
             if cut or part.finish is not None:

@@ -1,29 +1,33 @@
 """Which recurrences are mapped together: groups grown from makers to readers, as long as that is expected to be faster.
 
 A group begins as one recurrence. It takes in all readers of one of its results, or the maker of one of its operands,
-and whoever else must come along so that every value is read either inside only or outside only. It grows where the
-group's estimate beats the sum of the estimates without that step; each recurrence is in one group at most.
+and whoever else must come along so that every value is read either inside only or outside only. It grows where that
+saves cycles against the estimates for its members alone; each recurrence is in one group at most.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import AffineMap
 
 from swkpu.affine import Linear
 from swkpu.dialects.df import RecurrenceOp
-from swkpu.dialects.mapping import Mapping
-from swkpu.mapping.group_search import GroupChoice, GroupProblem, choose_group, l2_bytes
-from swkpu.mapping.groups import SharedDim, handovers, obstacle, order_of, readers, shared_dims
+from swkpu.dialects.mapping import MappingAttr
+from swkpu.mapping.group_cost import GroupProblem
+from swkpu.mapping.group_search import GroupChoice, choose_group, cuts_of, l2_bytes
+from swkpu.mapping.groups import SharedDim, handovers, may_read_in_l1, obstacle, order_of, readers, shared_dims
 from swkpu.mapping.mapper import Mapper
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency
-from swkpu.mapping.views import read_views
+from swkpu.mapping.views import View, read_views, view_of_block
 from swkpu.target import Machine
 
 MAX_MEMBERS = 16
+PATIENCE = 1
 
 Members = frozenset[RecurrenceOp]
 
@@ -32,25 +36,58 @@ class Grouping:
     """Chooses the groups of one function."""
 
     def __init__(self, func: FuncOp, machine: Machine, mapper: Mapper, residency: Residency):
-        self.func, self.machine, self.mapper, self.residency = func, machine, mapper, residency
+        self.func, self.machine, self.mapper = func, machine, mapper
+        self._follow(residency)
         self.order = order_of(func)
-        self.budget = dict(zip(residency.steps, residency.budget))
+        self.chosen: list[list[RecurrenceOp]] = []
         self.taken: set[Operation] = set()
         self.known: dict[object, GroupChoice | None] = {}
         self.of_set: dict[Members, GroupChoice | None] = {}
         self.singles: dict[RecurrenceOp, int | None] = {}
 
-    def choose(self) -> dict[RecurrenceOp, Mapping]:
-        """A mapping for every member of every group that pays."""
-        out: dict[RecurrenceOp, Mapping] = {}
+    def choose(self) -> None:
+        """Give every member of every group that pays a mapping."""
         for op in self.func.body.block.ops:
             if isinstance(op, RecurrenceOp) and self._is_free(op):
                 members = self._grown(op)
                 choice = self.of_set.get(members)
                 if choice is not None and len(members) > 1:
-                    out |= zip(self._sorted(members), choice.mappings)
+                    self.chosen.append(self._sorted(members))
                     self.taken |= members
-        return out
+                    for member, mapping in zip(self.chosen[-1], choice.mappings):
+                        member.properties["mapping"] = MappingAttr(mapping)
+
+    def settle(self, residency: Residency) -> bool:
+        """Follow a plan of residency that was made with the groups. Those for which L2 has no room left are dissolved.
+
+        Returns whether all could stay.
+        """
+        self._follow(residency)
+        settled = True
+        for members in list(self.chosen):
+            problem = self._group_problem(members)
+            mappings = [op.mapping.data for op in members if op.mapping is not None]
+            dims, tile = tuple[int, ...](), 1
+            for name, size in mappings[-1].l2:
+                dim = members[-1].domain.index(name)
+                dims, tile = tuple(n for n, s in enumerate(problem.shared) if s.dims[-1] == dim), size
+            if l2_bytes(problem, dims, tile) > problem.l2_budget:
+                self.chosen.remove(members)
+                settled = False
+                for op in members:
+                    del op.properties["mapping"]
+                continue
+            for op, mapping in zip(members, mappings):
+                if mapping.result != "l1":
+                    result = "dram" if residency.is_dram(op.result) else "l2"
+                    op.properties["mapping"] = MappingAttr(dataclasses.replace(mapping, result=result))
+        return settled
+
+    def _follow(self, residency: Residency) -> None:
+        self.residency, self.budget = residency, dict(zip(residency.steps, residency.budget))
+        self.problems: dict[object, Problem] = {}
+        self.views: dict[object, list[View]] = {}
+        self.blocks: dict[object, View | None] = {}
 
     def _is_free(self, op: Operation) -> bool:
         return isinstance(op, RecurrenceOp) and op.mapping is None and op not in self.taken
@@ -59,20 +96,32 @@ class Grouping:
         return sorted(members, key=self.order.__getitem__)
 
     def _grown(self, seed: RecurrenceOp) -> Members:
-        members: Members = frozenset([seed])
-        cycles = self._alone(seed)
-        grows = cycles is not None
-        while grows:
-            grows = False
-            for wider in self._steps(members):
-                added = [self._alone(op) for op in self._sorted(wider - members)]
-                choice = self._together(wider)
-                if choice is None or cycles is None or any(a is None for a in added):
-                    continue
-                if choice.cycles < cycles + sum(a for a in added if a is not None):
-                    members, cycles, grows = wider, choice.cycles, True
-                    break
-        return members
+        """The best group that begins with a recurrence. One step that does not pay may be taken on the way to one that
+        does.
+        """
+        best: Members = frozenset([seed])
+        best_gain = self._gain(best)
+        members, patience = best, PATIENCE
+        while best_gain is not None:
+            gains = {wider: gain for wider in self._steps(members) if (gain := self._gain(wider)) is not None}
+            better = next((w for w, gain in gains.items() if gain > best_gain), None)
+            if better is not None:
+                best, best_gain, members, patience = better, gains[better], better, PATIENCE
+            elif gains and patience:
+                members, patience = max(gains, key=gains.__getitem__), patience - 1
+            else:
+                break
+        return best
+
+    def _gain(self, members: Members) -> int | None:
+        """How many cycles a group is estimated to save, or None where it cannot be one layer."""
+        alone = [self._alone(op) for op in self._sorted(members)]
+        if any(a is None for a in alone):
+            return None
+        if len(members) == 1:
+            return 0
+        choice = self._together(members)
+        return None if choice is None else sum(a for a in alone if a is not None) - choice.cycles
 
     def _steps(self, members: Members) -> Iterator[Members]:
         """The next larger sets to consider: with a result's readers, then with an operand's maker."""
@@ -98,15 +147,27 @@ class Grouping:
             for member in list(out):
                 found = readers(member.result)
                 if any(r in out for r in found):
+                    if not all(may_read_in_l1(r, member.result) for r in found):
+                        return None
                     queue += [r for r in found if r not in out]
         return frozenset(out)
 
     # -- estimates --
 
     def _problem(self, op: RecurrenceOp, kept: frozenset[SSAValue]) -> Problem:
-        in_dram = tuple(v not in kept and self.residency.is_dram(v) for v, _ in op.reads)
-        to_dram = op.result not in kept and self.residency.is_dram(op.result)
-        return problem_of(op, in_dram, to_dram, self.budget[op], kept)
+        flags = tuple(v in kept for v, _ in op.reads), op.result in kept
+        if (op, flags) not in self.problems:
+            in_dram = tuple(v not in kept and self.residency.is_dram(v) for v, _ in op.reads)
+            to_dram = op.result not in kept and self.residency.is_dram(op.result)
+            self.problems[op, flags] = problem_of(op, in_dram, to_dram, self.budget[op], kept)
+            self.views[op, flags[0]] = read_views(op, kept)
+        return self.problems[op, flags]
+
+    def _look(self, reader: RecurrenceOp, map: AffineMap, maker: RecurrenceOp) -> View | None:
+        key = reader, map, maker
+        if key not in self.blocks:
+            self.blocks[key] = view_of_block(*key)
+        return self.blocks[key]
 
     def _alone(self, op: RecurrenceOp) -> int | None:
         """The estimate for a recurrence on its own."""
@@ -122,39 +183,48 @@ class Grouping:
         return self.of_set[members]
 
     def _search(self, members: list[RecurrenceOp]) -> GroupChoice | None:
-        own = set(members)
-        kept = frozenset(op.result for op in members if any(r in own for r in readers(op.result)))
-        found = tuple(handovers(members, kept))
-        if obstacle(members, found, self.order) is not None:
+        problem = self._group_problem(members)
+        if obstacle(members, problem.handed, self.order) is not None:
             return None
-        shared = shared_dims(members, found)
-        problems = tuple(self._problem(op, kept) for op in members)
-        problem = GroupProblem(
-            problems, shared, found, _same(members, kept, shared), tuple(op.result in kept for op in members)
-        )
-        if l2_bytes(problem) > min(self.budget[op] for op in members):
-            return None
-        wiring = tuple((h.maker, h.reader, h.operand) for h in found)
-        parts = tuple((p.domain, p.skeleton, p.operands, p.result) for p in problems)
-        key = (parts, shared, wiring, tuple(problem.same.items()), problem.kept)
+        wiring = tuple((h.maker, h.reader, h.operand) for h in problem.handed)
+        parts = tuple((p.domain, p.skeleton, p.operands, p.result) for p in problem.problems)
+        cuts = tuple(cuts_of(problem))
+        streams = any(dims and tile < problem.shared[dims[0]].extent for dims, tile in cuts)
+        budget = problem.l2_budget if streams else 0
+        key = (parts, problem.shared, wiring, tuple(problem.same.items()), problem.kept, cuts, budget)
         if key not in self.known:
-            self.known[key] = choose_group(problem, self.machine)
+            self.known[key] = choose_group(problem, self.machine, cuts)
         return self.known[key]
 
+    def _group_problem(self, members: list[RecurrenceOp]) -> GroupProblem:
+        own = set(members)
+        kept = frozenset(op.result for op in members if any(r in own for r in readers(op.result)))
+        handed = tuple(handovers(members, kept, self._look))
+        shared = shared_dims(members, handed)
+        problems = tuple(self._problem(op, kept) for op in members)
+        return GroupProblem(
+            problems,
+            shared,
+            handed,
+            self._same(members, kept, shared),
+            tuple(op.result in kept for op in members),
+            min(self.budget[op] for op in members),
+        )
 
-def _same(
-    members: list[RecurrenceOp], kept: frozenset[SSAValue], shared: Sequence[SharedDim]
-) -> dict[tuple[int, int], int]:
-    """Numbers for the operands from outside: those that are the same block of the same value have the same one."""
-    numbers: dict[object, int] = {}
-    out: dict[tuple[int, int], int] = {}
-    for m, op in enumerate(members):
-        for i, ((value, _), view) in enumerate(zip(op.reads, read_views(op, kept))):
-            if value not in kept:
-                walked = tuple(_walk(e, m, shared) for e in view.exprs)
-                key = (value, view.extents, view.strides, view.offset, walked)
-                out[m, i] = numbers.setdefault(key, len(numbers))
-    return out
+    def _same(
+        self, members: list[RecurrenceOp], kept: frozenset[SSAValue], shared: Sequence[SharedDim]
+    ) -> dict[tuple[int, int], int]:
+        """Numbers for the operands from outside: those that are the same block of the same value have the same one."""
+        numbers: dict[object, int] = {}
+        out: dict[tuple[int, int], int] = {}
+        for m, op in enumerate(members):
+            views = self.views[op, tuple(v in kept for v, _ in op.reads)]
+            for i, ((value, _), view) in enumerate(zip(op.reads, views)):
+                if value not in kept:
+                    walked = tuple(_walk(e, m, shared) for e in view.exprs)
+                    key = (value, view.extents, view.strides, view.offset, walked)
+                    out[m, i] = numbers.setdefault(key, len(numbers))
+        return out
 
 
 def _walk(expr: Linear, member: int, shared: Sequence[SharedDim]) -> object:

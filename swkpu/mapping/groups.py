@@ -7,16 +7,17 @@ reads what another member made at its own point along them. All other dims are w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
+from xdsl.ir.affine import AffineMap
 
 from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.location import layer_name, source_of
 from swkpu.errors import MappingError
-from swkpu.mapping.views import View, stays_in_l1, view_of_block, write_view
+from swkpu.mapping.views import View, stays_in_l1, view_of_block
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,29 @@ class SharedDim:
 
 @dataclass(frozen=True)
 class Handover:
-    """Operand `operand` of member `reader` is what member `maker` left in L1; `view` is how it is read there."""
+    """Operand `operand` of member `reader` is what member `maker` left in L1, one axis per dim in `axes`; `view` is how
+    it is read there.
+    """
 
     maker: int
     reader: int
     operand: int
+    axes: tuple[int, ...]
     view: View | None
+
+
+Look = Callable[[RecurrenceOp, AffineMap, RecurrenceOp], View | None]
+"""How a recurrence, through an access map, reads what another left in L1."""
 
 
 def readers(value: SSAValue) -> list[Operation]:
     """The ops that read a value, each once."""
     return list(dict.fromkeys(use.operation for use in value.uses))
+
+
+def may_read_in_l1(reader: Operation, value: SSAValue) -> bool:
+    """Is a reader one that could be in the group of a value's maker? Who writes into a value needs all of it."""
+    return isinstance(reader, RecurrenceOp) and reader.destination is not value
 
 
 def order_of(func: FuncOp) -> dict[Operation, int]:
@@ -59,8 +72,9 @@ def groups_of(func: FuncOp) -> dict[RecurrenceOp, tuple[RecurrenceOp, ...]]:
             raise group_error(op, "`result = l1`, and nothing reads it there")
         members = home.setdefault(op, [op])
         for reader in readers(op.result):
-            if not isinstance(reader, RecurrenceOp) or reader.destination is op.result:
+            if not may_read_in_l1(reader, op.result):
                 raise group_error(op, f"`result = l1` is for recurrences to read; {reader.name} does not read L1")
+            assert isinstance(reader, RecurrenceOp)
             other = home.setdefault(reader, [reader])
             if other is not members:
                 members += other
@@ -69,13 +83,17 @@ def groups_of(func: FuncOp) -> dict[RecurrenceOp, tuple[RecurrenceOp, ...]]:
     return {op: tuple(sorted(members, key=order.__getitem__)) for op, members in home.items()}
 
 
-def handovers(members: Sequence[RecurrenceOp], kept: Collection[SSAValue]) -> Iterator[Handover]:
+def handovers(
+    members: Sequence[RecurrenceOp], kept: Collection[SSAValue], look: Look = view_of_block
+) -> Iterator[Handover]:
     """Every read of a kept value."""
     number: dict[SSAValue, int] = {op.result: i for i, op in enumerate(members)}
+    axes = {i: members[i].write.dims for v, i in number.items() if v in kept}
     for r, reader in enumerate(members):
         for o, (value, map) in enumerate(reader.reads):
             if value in kept:
-                yield Handover(number[value], r, o, view_of_block(reader, map, members[number[value]]))
+                maker = number[value]
+                yield Handover(maker, r, o, axes[maker], look(reader, map, members[maker]))
 
 
 def shared_dims(members: Sequence[RecurrenceOp], found: Sequence[Handover]) -> tuple[SharedDim, ...]:
@@ -94,9 +112,9 @@ def shared_dims(members: Sequence[RecurrenceOp], found: Sequence[Handover]) -> t
     for h in found:
         if h.view is None:
             continue
-        for dim, expr in zip(write_view(members[h.maker]).exprs, h.view.exprs):
+        for axis, expr in zip(h.axes, h.view.exprs):
             if expr.terms:
-                root[find((h.reader, expr.dims[0]))] = find((h.maker, dim.dims[0]))
+                root[find((h.reader, expr.dims[0]))] = find((h.maker, axis))
     classes: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for key in sorted(root):
         classes.setdefault(find(key), []).append(key)

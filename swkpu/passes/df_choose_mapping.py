@@ -31,11 +31,13 @@ def choose_mappings(func: FuncOp, machine: Machine, groups: bool = True, objecti
     searched once.
     """
     mapper = Mapper(machine, objective)
-    if groups:
-        grouping = Grouping(func, machine, mapper, plan(func, machine.l2.capacity_bytes))
-        for op, mapping in grouping.choose().items():
-            op.properties["mapping"] = MappingAttr(mapping)
     residency = plan(func, machine.l2.capacity_bytes)
+    if groups:
+        grouping = Grouping(func, machine, mapper, residency)
+        grouping.choose()
+        residency = plan(func, machine.l2.capacity_bytes)
+        while not grouping.settle(residency):
+            residency = plan(func, machine.l2.capacity_bytes)
     for i, op in enumerate(residency.steps):
         if not isinstance(op, RecurrenceOp) or op.mapping is not None:
             continue
