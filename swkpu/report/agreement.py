@@ -7,6 +7,10 @@ from fractions import Fraction
 from statistics import median
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from swkpu.sim.unroll import DRAM
+
 if TYPE_CHECKING:
     from swkpu.program.model import Program
     from swkpu.sim.timing import Timing
@@ -17,11 +21,13 @@ MIN_SHARE = Fraction(1, 200)
 
 @dataclass(frozen=True)
 class LayerAgreement:
-    """`difference` is estimate over simulated cycles, less 1; None where the mapper estimated nothing."""
+    """`difference` is estimate over simulated cycles, less 1; None where the mapper estimated nothing. The simulated
+    cycles are the layer's own, or the DRAM time of its transfers where that is longer."""
 
     layer: int
     estimated_cycles: int
     own_cycles: int
+    dram_cycles: int
     difference: float | None
     compared: bool
 
@@ -42,13 +48,13 @@ class Agreement:
 
 
 def agreement(program: Program, timing: Timing) -> Agreement:
-    """The estimate of each layer beside the time between the completions of the layer before it and its own."""
+    """The estimate of each layer beside its simulated cycles."""
     layers: list[LayerAgreement] = []
-    for number, own in enumerate(own_cycles(timing)):
-        estimated = program.layers[number].estimated_cycles
-        difference = estimated / own - 1 if estimated and own else None
-        compared = difference is not None and own >= MIN_SHARE * timing.cycles
-        layers.append(LayerAgreement(number, estimated, own, difference, compared))
+    for number, (own, dram) in enumerate(zip(own_cycles(timing), dram_cycles(program, timing), strict=True)):
+        estimated, simulated = program.layers[number].estimated_cycles, max(own, dram)
+        difference = estimated / simulated - 1 if estimated and simulated else None
+        compared = difference is not None and simulated >= MIN_SHARE * timing.cycles
+        layers.append(LayerAgreement(number, estimated, own, dram, difference, compared))
     differences = {x.layer: abs(x.difference) for x in layers if x.compared and x.difference is not None}
     worst = max(differences, key=lambda n: differences[n]) if differences else None
     return Agreement(
@@ -67,3 +73,13 @@ def own_cycles(timing: Timing) -> list[int]:
     for end, number in sorted((max(span.end, 0), n) for n, span in enumerate(timing.layers)):
         own[number], before = end - before, end
     return own
+
+
+def dram_cycles(program: Program, timing: Timing) -> list[int]:
+    """Per layer, how long the DRAM serves its transfers, whenever that is."""
+    served = np.zeros(len(program.layers), dtype=np.int64)
+    for stream, unrolled in zip(program.streams, timing.streams, strict=True):
+        if DRAM in unrolled.resources:
+            layer = np.array([c.layer for c in stream.commands], dtype=np.int64)[unrolled.command]
+            np.add.at(served, layer, unrolled.shared[unrolled.resources.index(DRAM)])
+    return served.tolist()

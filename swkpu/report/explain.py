@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerExplanation:
-    """A layer. `cycles - bound_cycles = sum(lost.values())`; `own_cycles` is what the estimate is compared with.
+    """A layer. `cycles - bound_cycles = sum(lost.values())`; `own_cycles`, or `dram_cycles` where that is more, is what
+    the estimate is compared with.
 
     `alternatives` are the mapper's next best mappings, each as `tiling` with its estimated `cycles`.
     """
@@ -35,6 +36,7 @@ class LayerExplanation:
     lost: dict[str, int]
     estimated_cycles: int
     own_cycles: int
+    dram_cycles: int
     estimate_difference: float | None
     compared: bool
     tiling: dict[str, Any]
@@ -122,6 +124,7 @@ def _layer(program: Program, number: int, gap: ProgramGap, agreed: Agreement, re
         lost=_named(this.lost),
         estimated_cycles=estimate.estimated_cycles,
         own_cycles=estimate.own_cycles,
+        dram_cycles=estimate.dram_cycles,
         estimate_difference=estimate.difference,
         compared=estimate.compared,
         tiling=report.tiling,

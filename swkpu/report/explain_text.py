@@ -84,7 +84,9 @@ def layer_text(layer: LayerExplanation, cycles: int) -> str:
     ]
     if layer.estimated_cycles:
         difference = "" if layer.estimate_difference is None else f" ({layer.estimate_difference:+.1%})"
-        lines.append(f"{'estimate':<11}{layer.estimated_cycles:,} against {layer.own_cycles:,}{difference}")
+        own, dram = layer.own_cycles, layer.dram_cycles
+        against = f"{own:,}" if own >= dram else f"{dram:,} of DRAM time"
+        lines.append(f"{'estimate':<11}{layer.estimated_cycles:,} against {against}{difference}")
     lines += _labelled("mapping", mapping_lines(layer.tiling))
     lines += _labelled("next best", [f"{a['cycles']:,}: {mapping_words(a)}" for a in layer.alternatives])
     lines += _labelled("lost", _lost(layer))

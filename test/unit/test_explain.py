@@ -12,7 +12,7 @@ from programs import linear_program
 
 from swkpu.executable import Executable
 from swkpu.program.model import Program
-from swkpu.report.agreement import MIN_SHARE, agreement, own_cycles
+from swkpu.report.agreement import MIN_SHARE, agreement, dram_cycles, own_cycles
 from swkpu.report.explain_text import explanation_text
 from swkpu.report.mapping_text import mapping_lines, mapping_words
 from swkpu.sim.timing import LayerTiming, simulate_timing
@@ -95,12 +95,24 @@ def test_agreement(machine: Machine) -> None:
     timing = simulate_timing(program, machine)
     own = own_cycles(timing)
     assert sum(own) == max(span.end for span in timing.layers)
+    [dram] = dram_cycles(program, timing)
+    assert 0 < dram < own[0]
     found = agreement(program, timing)
     assert found.layers[0].difference == pytest.approx(450 / own[0] - 1)
     assert found.largest == found.median == pytest.approx(abs(450 / own[0] - 1))
     assert (found.largest_layer, found.count) == (0, 1)
     none = agreement(linear(machine, 0), timing)
     assert (none.count, none.median, none.largest, none.largest_layer) == (0, 0.0, 0.0, None)
+
+
+def test_dram_time_that_passed_earlier_counts(machine: Machine) -> None:
+    program = linear(machine)
+    timing = simulate_timing(program, machine)
+    [dram] = dram_cycles(program, timing)
+    short = replace(timing, layers=(LayerTiming(0, dram - 5, 0, dram - 5),))
+    found = agreement(program, short).layers[0]
+    assert (found.own_cycles, found.dram_cycles) == (dram - 5, dram)
+    assert found.difference == pytest.approx(450 / dram - 1)
 
 
 def test_only_layers_that_matter_are_compared(machine: Machine) -> None:
