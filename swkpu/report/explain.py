@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerExplanation:
-    """A layer. `cycles - bound_cycles = sum(lost.values())`; `own_cycles`, or `dram_cycles` where that is more, is what
-    the estimate is compared with.
+    """A layer. `cycles - bound_cycles = sum(lost.values())`; `slots` is the layer's part of the program's `lost`.
 
-    `alternatives` are the mapper's next best mappings, each as `tiling` with its estimated `cycles`.
+    `own_cycles`, or `dram_cycles` where that is more, is what the estimate is compared with. `alternatives` are the
+    mapper's next best mappings, each as `tiling` with its estimated `cycles`.
     """
 
     name: str
@@ -34,6 +34,7 @@ class LayerExplanation:
     bound_by: str
     utilization: dict[str, float]
     lost: dict[str, int]
+    slots: dict[str, int]
     estimated_cycles: int
     own_cycles: int
     dram_cycles: int
@@ -122,6 +123,7 @@ def _layer(program: Program, number: int, gap: ProgramGap, agreed: Agreement, re
         bound_by=report.bound_by,
         utilization=report.utilization,
         lost=_named(this.lost),
+        slots=_named(this.slots),
         estimated_cycles=estimate.estimated_cycles,
         own_cycles=estimate.own_cycles,
         dram_cycles=estimate.dram_cycles,

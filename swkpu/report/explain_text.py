@@ -67,8 +67,8 @@ def _categories(e: Explanation) -> str:
 def _category(e: Explanation, category: Lost) -> str:
     cycles = e.lost[category.value]
     row = f"  {category.value:<20}{cycles:>12,}{share(cycles, e.cycles):>8}"
-    ordered = sorted(e.layers, key=lambda x: -abs(x.lost.get(category.value, 0)))[:LAYERS_OF_A_CATEGORY]
-    where = ", ".join(f"{x.name} {x.lost[category.value]:,}" for x in ordered if x.lost.get(category.value))
+    ordered = sorted(e.layers, key=lambda x: -abs(x.slots.get(category.value, 0)))[:LAYERS_OF_A_CATEGORY]
+    where = ", ".join(f"{x.name} {x.slots[category.value]:,}" for x in ordered if x.slots.get(category.value))
     return f"{row}   {where}".rstrip()
 
 
