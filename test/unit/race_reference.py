@@ -9,8 +9,8 @@ from swkpu.program.accesses import Access, accesses
 from swkpu.program.loops import steps, stream_name
 from swkpu.program.model import Command, End, Loop, Program
 
-Touch = tuple[object, range, bool, int]
-"""A memory, tiles, whether it is written, and the half bytes as the bits of a number."""
+Touch = tuple[object, range, bool, int, int]
+"""A memory, tiles, whether it is written, the first half byte, and those from there as the bits of a number."""
 
 
 def touches(access: Access, counters: list[int]) -> Touch | None:
@@ -27,12 +27,11 @@ def touches(access: Access, counters: list[int]) -> Touch | None:
         dims.append(list(range(inside[0], inside[-1] + 1)))
     unit = 2 // access.map.dtype.addresses_per_byte
     element = (1 << unit * access.map.dtype.step) - 1
-    bits = 0
+    first, bits = unit * access.map.base, 0
     for point in product(*dims):
-        address = access.map.base + sum(i * s for i, s in zip(point, access.map.strides, strict=True))
-        bits |= element << unit * address
+        bits |= element << unit * sum(i * s for i, s in zip(point, access.map.strides, strict=True))
     tiles = range(access.tiles.first, access.tiles.first + access.tiles.count)
-    return access.memory, tiles, access.writes, bits
+    return access.memory, tiles, access.writes, first, bits
 
 
 def find_race(program: Program) -> str | None:
@@ -85,7 +84,12 @@ def _touches(program: Program, command: Command, counters: list[int]) -> Iterato
 
 def _meet(a: Touch, b: Touch) -> bool:
     shared = range(max(a[1].start, b[1].start), min(a[1].stop, b[1].stop))
-    return a[0] == b[0] and len(shared) > 0 and (a[2] or b[2]) and a[3] & b[3] != 0
+    if a[0] != b[0] or not len(shared) or not (a[2] or b[2]):
+        return False
+    low = min(a[3], b[3])
+    if max(a[3] + a[4].bit_length(), b[3] + b[4].bit_length()) - low >= a[4].bit_length() + b[4].bit_length():
+        return False
+    return (a[4] << a[3] - low) & (b[4] << b[3] - low) != 0
 
 
 def _message(program: Program, later: tuple[int, int, Touch], earlier: tuple[int, int]) -> str:
