@@ -28,6 +28,9 @@ COMMANDS = {
     "import_time": "benchmarks.import_time",
     "calibration_time": "benchmarks.calibration_time",
     "simulation_time": "benchmarks.simulation_time",
+    "schedules": "benchmarks.schedules",
+    "scalesim": "benchmarks.others.scalesim",
+    "zigzag": "benchmarks.others.zigzag",
     "conformance": "benchmarks.conformance",
     "digits": "benchmarks.quantization.digits",
     "sqnr": "benchmarks.quantization.sqnr",
@@ -42,6 +45,9 @@ examples:
   python -m benchmarks import_time --help
   python -m benchmarks calibration_time --help
   python -m benchmarks simulation_time --help
+  python -m benchmarks schedules --help
+  python -m benchmarks scalesim --help
+  python -m benchmarks zigzag --help
   python -m benchmarks conformance --level kpu
   python -m benchmarks digits --help
   python -m benchmarks sqnr --help

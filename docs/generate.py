@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from swkpu.program.model import Program
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # for `benchmarks`, which is not installed
 EXAMPLES = ROOT / "examples"
 TARGET = "kpu-t64"
 LAYER = "layer1.0.conv2"
@@ -957,6 +958,35 @@ def accuracy_table() -> str:
     ]
     head = ("model", "precision", "goal", "max abs", "max rel", "SQNR", "mixed, max rel", "why the goal is missed")
     return table(head, cells)
+
+
+# ---- performance ---------------------------------------------------------------------------------------------------
+
+
+def schedules(name: str, cell: str, file: str = "schedules") -> None:
+    """A table by model and target of docs/performance.md, from what `python -m benchmarks schedules` wrote."""
+
+    def make() -> str:
+        from benchmarks import performance_tables
+
+        return table(*performance_tables.by_target(measured(file), getattr(performance_tables, cell)))
+
+    part("docs/performance.md", name)(make)
+
+
+schedules("efficiency", "efficiency")
+schedules("dram", "dram")
+schedules("estimate", "estimate")
+schedules("compile-seconds", "seconds")
+schedules("efficiency-bf16", "efficiency", "schedules_bf16")
+schedules("efficiency-batch8", "efficiency", "schedules_batch8")
+
+
+@part("docs/performance.md", "summary")
+def schedules_summary() -> str:
+    from benchmarks.performance_tables import summary
+
+    return summary(measured("schedules"))
 
 
 CALIBRATED = """\

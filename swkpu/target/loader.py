@@ -123,7 +123,11 @@ class _Table:
             raise self.error(key, expected)
         return value
 
-    def boolean(self, key: str) -> bool:
+    def boolean(self, key: str, default: bool | None = None) -> bool:
+        """Optional where there is a default."""
+        self.asked.add(key)
+        if default is not None and key not in self.data:
+            return default
         value = self.get(key, "true or false")
         if not isinstance(value, bool):
             raise self.error(key, "true or false")
@@ -269,6 +273,7 @@ def _tile_group(t: _Table) -> TileGroup:
         drain_rows_per_cycle=t.integer("drain_rows_per_cycle", 1, MAX_SIDE),
         vector_lanes=t.integer("vector_lanes", 1, 1 << 16),
         program_load_cycles=t.integer("program_load_cycles", 0, 10**6),
+        pass_overlap=t.boolean("pass_overlap", default=True),
     )
     t.done()
     if not group.macs_per_pe:

@@ -84,7 +84,8 @@ class TileGroup:
     """`count` equal tiles, each a `rows` x `cols` array of processing elements with its own L1 and vector lanes.
 
     `macs_per_pe` maps a dtype ("i8", ...) to MACs per processing element and cycle: a whole number (a wide PE, which
-    consumes that many elements of the reduction a cycle) or one over a whole number.
+    consumes that many elements of the reduction a cycle) or one over a whole number. `pass_overlap` says whether an
+    array pass begins while the one before is still on its way through the array.
     """
 
     kind: str
@@ -98,6 +99,7 @@ class TileGroup:
     drain_rows_per_cycle: int
     vector_lanes: int
     program_load_cycles: int
+    pass_overlap: bool = True
 
     def multiplied_as(self, dtype: str) -> str | None:
         """At whose rate the tiles multiply `dtype`, None when they cannot. Weights of i4 without a rate are i8's."""
@@ -279,6 +281,9 @@ class Machine:
             del content[key]
         del content["clock"]["default_profile"]
         content["precisions"] = sorted(self.precisions)
+        for group in content["tile_groups"]:
+            if group["pass_overlap"]:  # as if it were not stated, which it need not be
+                del group["pass_overlap"]
         return content
 
 

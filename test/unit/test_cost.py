@@ -445,3 +445,46 @@ def test_one_pass_at_a_time_is_scale_sim(dataflow: Dataflow, streamed: int) -> N
     c = cost.exec_cost(GROUP, matmul(dataflow), (I8, I8, I8), points, run=1)
     assert c.passes == 1
     assert c.cycles == 2 * GROUP.rows + GROUP.cols + streamed - 2
+
+
+# -------------------------------------------------------------------------------------------- passes by themselves
+
+
+APART = replace(GROUP, pass_overlap=False)
+
+
+@given(st.integers(1, 200), st.integers(1, 100), st.integers(1, 3000), st.sampled_from([1, 4, 16]))
+def test_passes_that_do_not_overlap_are_scale_sim(m: int, n: int, k: int, drain: int) -> None:
+    """SCALE-Sim 3's closed form (Raj et al., 2025) for an output-stationary layer on an R x C array."""
+    group = replace(APART, drain_rows_per_cycle=drain)
+    c = cost.exec_cost(group, matmul(), (I8, I8, I8), (m, n, k), run=1)
+    assert c.cycles == -(-m // 16) * -(-n // 8) * (k + 16 + 8 - 2) - 1
+
+
+@pytest.mark.parametrize("streamed", [3, 100])
+def test_stationary_operands_that_load_by_themselves(streamed: int) -> None:
+    """Each pass loads R rows, and streams through them: 2R + C + T - 2, less the number that the first cycle has."""
+    for dataflow, points in ((Dataflow.WS, (streamed, 16, 32)), (Dataflow.IS, (32, streamed, 32))):
+        wide = replace(APART, l1_read_bytes_per_cycle=4096, l1_write_bytes_per_cycle=4096)
+        c = cost.exec_cost(wide, matmul(dataflow), (I8, I8, I8), points, run=1)
+        assert c.cycles == c.passes * (2 * 16 + 8 + streamed - 2) - 1
+
+
+def test_overlap_saves_time_and_nothing_else() -> None:
+    for fabric, points in (
+        (matmul(), (64, 64, 64)),
+        (matmul(Dataflow.WS), (64, 64, 64)),
+        (depthwise(), (64, 7, 7, 3, 3)),
+    ):
+        on, off = (cost.exec_cost(group, fabric, (I8, I8, I8), points, run=1) for group in (GROUP, APART))
+        assert on.cycles < off.cycles
+        assert replace(on, cycles=0, array=None) == replace(off, cycles=0, array=None)
+
+
+def test_the_key_counts_where_it_is_false_only() -> None:
+    machine = load_target("kpu-16x16")
+    stated, apart = (
+        replace(machine, tile_groups=tuple(replace(g, pass_overlap=v) for g in machine.tile_groups))
+        for v in (True, False)
+    )
+    assert stated.digest == machine.digest != apart.digest

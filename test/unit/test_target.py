@@ -209,6 +209,7 @@ def test_unknown_names(tmp_path: Path):
         ("mesh = [8, 8]", "mesh = [8, 0]", r"noc\.mesh = \[8, 0\]: expected two whole numbers"),
         ("mesh = [8, 8]", "mesh = [7, 9]", r"noc\.mesh = \[7, 9\]: expected room for the 64 tiles .* it has 63"),
         ("multicast = true", "multicast = 1", r"noc\.multicast = 1: expected true or false"),
+        ("macs_per_pe = {", "pass_overlap = 0\nmacs_per_pe = {", r"pass_overlap = 0: expected true or false"),
         ('kind = "bf16"', 'kind = "int8"', r"tile_group\[1\]\.kind = 'int8': expected a kind that tile_group\[0\]"),
         ('kind = "bf16"', 'kind = ""', r"tile_group\[1\]\.kind = '': expected a text that is not empty"),
         ("int8 = 1,", 'int8 = "2/3",', r"macs_per_pe\.int8 = '2/3': expected a whole number up to 4096 or one over it"),
