@@ -78,11 +78,15 @@ def cut(
         energy = objective.energy_pj(cost, moved, execs, one, cycles)
         score = objective.score(cycles, energy)
         least = score.min()
-        near = np.nonzero(score <= least * 1.005)[0]  # of what is as good within half a percent, that with least traffic
+        near = np.nonzero(score <= least * 1.005)[
+            0
+        ]  # of what is as good within half a percent, that with least traffic
         traffic = filled(moved.l2_bytes, len(candidates))[near]
         best = int(near[np.argmin(traffic)])
         part = _part(problem.domain.names, problem.domain.parallel, cost.group.kind, candidates, best, way)
-        choice = PartChoice(part, int(cycles[best]), int(traffic.min()), float(np.broadcast_to(energy, cycles.shape)[best]))
+        choice = PartChoice(
+            part, int(cycles[best]), int(traffic.min()), float(np.broadcast_to(energy, cycles.shape)[best])
+        )
         found.append((float(score[best]), number, choice))
     return [c for _, _, c in sorted(found, key=lambda f: f[:2])]
 
@@ -99,7 +103,12 @@ def _grid(cost: PartCost, extents: Sequence[int], spreads: Sequence[Spread], eff
         pieces_of_reduction = [p for p in effort.reduction_pieces if p <= max(1, extents[reduction] // 8)]
     others = len(spreads) * len(orders) * len(pieces_of_reduction)
     blocks = [max(-(-extents[d] // s.tiles(d)) for s in spreads) for d in parallel]
-    axes: list[Sequence[int]] = [range(len(spreads)), *effort.cuts(blocks, others), pieces_of_reduction, range(len(orders))]
+    axes: list[Sequence[int]] = [
+        range(len(spreads)),
+        *effort.cuts(blocks, others),
+        pieces_of_reduction,
+        range(len(orders)),
+    ]
     flat = [g.reshape(-1) for g in np.meshgrid(*(np.asarray(a, dtype=np.int64) for a in axes), indexing="ij")]
     space: list[Count] = [1] * domain.rank
     wanted: list[Count] = [1] * domain.rank
@@ -114,9 +123,7 @@ def _grid(cost: PartCost, extents: Sequence[int], spreads: Sequence[Spread], eff
     return candidates_of(problem, cost.nest, list(extents), space, wanted, order, orders, len(flat[0]))
 
 
-def _part(
-    names: Sequence[str], parallel: int, group: str, c: Candidates, index: int, way: Orientation
-) -> Part:
+def _part(names: Sequence[str], parallel: int, group: str, c: Candidates, index: int, way: Orientation) -> Part:
     order = [d for d in c.orders[at(c.order, index)] if at(c.pieces[d], index) > 1]
     order += [d for d in range(parallel, len(names)) if at(c.pieces[d], index) > 1]
     members = [d for d in range(parallel, len(names)) if at(c.space[d], index) > 1]
@@ -137,5 +144,3 @@ def _part(
         dataflow=way.dataflow,
         finish=finish,
     )
-
-

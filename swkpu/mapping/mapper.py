@@ -165,7 +165,9 @@ class _Search:
         for _, d, chosen in sorted(divided, key=lambda c: c[:2])[:2]:
             yield d, chosen
 
-    def _mapping(self, nest: Nest, split: int | None, parts: Sequence[tuple[tuple[int, int] | None, PartChoice]]) -> _Found:
+    def _mapping(
+        self, nest: Nest, split: int | None, parts: Sequence[tuple[tuple[int, int] | None, PartChoice]]
+    ) -> _Found:
         problem, machine = self.problem, self.machine
         names = problem.domain.names
         dram = dram_time(problem, machine, nest)
@@ -195,5 +197,3 @@ def _variants(parts: Sequence[Sequence[PartChoice]]) -> Iterator[list[PartChoice
     for i, choices in enumerate(parts):
         for other in choices[1:]:
             yield [other if i == j else p[0] for j, p in enumerate(parts)]
-
-

@@ -46,7 +46,11 @@ class Objective:
             return 0.0
         machine, energy = cost.machine, cost.machine.energy
         tiles = np.asarray(moved.tiles, dtype=np.float64)
-        l1 = execs * tiles * (one.l1_read_bytes * energy.l1_read_pj_per_byte + one.l1_write_bytes * energy.l1_write_pj_per_byte)
+        l1 = (
+            execs
+            * tiles
+            * (one.l1_read_bytes * energy.l1_read_pj_per_byte + one.l1_write_bytes * energy.l1_write_pj_per_byte)
+        )
         l2 = moved.l2_bytes * (energy.l2_read_pj_per_byte + energy.noc_pj_per_byte)
         commands = (execs + moved.transfers) * energy.command_pj + moved.transfers * machine.noc_transfer_pj
         static = cycles * float(machine.profile.static_w) * 1e6 / float(machine.profile.mhz)

@@ -45,7 +45,11 @@ def split_reductions(cost: PartCost, extents: Sequence[int]) -> list[int]:
     """The reduction dim that tiles may share: the longest of a contraction with few results for the arrays there are."""
     problem, group = cost.problem, cost.group
     elements = group.count * group.rows * group.cols
-    if not problem.is_contraction or group.count < 2 or prod(extents[: problem.domain.parallel]) > FEW_RESULTS * elements:
+    if (
+        not problem.is_contraction
+        or group.count < 2
+        or prod(extents[: problem.domain.parallel]) > FEW_RESULTS * elements
+    ):
         return []
     longest = max(problem.domain.reduction_dims, key=lambda d: (extents[d], -d), default=None)
     return [longest] if longest is not None and extents[longest] > 1 else []
@@ -85,7 +89,12 @@ class SpreadCosts:
     """All spreads of one group for all shares of one dim (or, without a dim, for everything)."""
 
     def __init__(
-        self, cost: PartCost, ways: Sequence[Orientation], extents: Sequence[int], split: int | None, shares: Sequence[int]
+        self,
+        cost: PartCost,
+        ways: Sequence[Orientation],
+        extents: Sequence[int],
+        split: int | None,
+        shares: Sequence[int],
     ):
         domain = cost.problem.domain
         parallel = [d for d in domain.parallel_dims if extents[d] > 1]
