@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median
 from typing import TYPE_CHECKING
-
-import numpy as np
-
-from swkpu.sim.unroll import DRAM
 
 if TYPE_CHECKING:
     from swkpu.program.model import Program
@@ -20,26 +17,34 @@ MIN_SHARE = Fraction(1, 200)
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Of the absolute differences of some layers; the layer is None where there are none."""
+
+    median: float
+    largest: float
+    layer: int | None
+
+
+@dataclass(frozen=True)
 class LayerAgreement:
-    """`difference` is estimate over simulated cycles, less 1; None where the mapper estimated nothing. The simulated
-    cycles are the layer's own, or the DRAM time of its transfers where that is longer."""
+    """Differences are estimate over simulated cycles, less 1: over the layer's own cycles, and over these without the
+    waits for weights. None where the mapper estimated nothing, or nothing is left."""
 
     layer: int
     estimated_cycles: int
     own_cycles: int
-    dram_cycles: int
     difference: float | None
+    with_weights_there: float | None
     compared: bool
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Over the layers that are compared, absolute values. `covered` is their share of the program's cycles."""
+    """`covered` is the share of the program's cycles of the layers that are compared."""
 
     layers: tuple[LayerAgreement, ...]
-    median: float
-    largest: float
-    largest_layer: int | None
+    all: Spread
+    with_weights_there: Spread
     covered: float
 
     @property
@@ -47,23 +52,33 @@ class Agreement:
         return sum(layer.compared for layer in self.layers)
 
 
-def agreement(program: Program, timing: Timing) -> Agreement:
-    """The estimate of each layer beside its simulated cycles."""
+def agreement(program: Program, timing: Timing, waits: Sequence[int]) -> Agreement:
+    """The estimate of each layer beside its own cycles, of which it spent `waits` waiting for weights."""
     layers: list[LayerAgreement] = []
-    for number, (own, dram) in enumerate(zip(own_cycles(timing), dram_cycles(program, timing), strict=True)):
-        estimated, simulated = program.layers[number].estimated_cycles, max(own, dram)
-        difference = estimated / simulated - 1 if estimated and simulated else None
-        compared = difference is not None and simulated >= MIN_SHARE * timing.cycles
-        layers.append(LayerAgreement(number, estimated, own, dram, difference, compared))
-    differences = {x.layer: abs(x.difference) for x in layers if x.compared and x.difference is not None}
-    worst = max(differences, key=lambda n: differences[n]) if differences else None
+    for number, (own, waited) in enumerate(zip(own_cycles(timing), waits, strict=True)):
+        estimated = program.layers[number].estimated_cycles
+        difference, rest = _difference(estimated, own), _difference(estimated, own - waited)
+        compared = difference is not None and own >= MIN_SHARE * timing.cycles
+        layers.append(LayerAgreement(number, estimated, own, difference, rest, compared))
+    compared = [x for x in layers if x.compared]
     return Agreement(
         layers=tuple(layers),
-        median=median(differences.values()) if differences else 0.0,
-        largest=differences[worst] if worst is not None else 0.0,
-        largest_layer=worst,
-        covered=sum(x.own_cycles for x in layers if x.compared) / timing.cycles if timing.cycles else 0.0,
+        all=_spread({x.layer: x.difference for x in compared}),
+        with_weights_there=_spread({x.layer: x.with_weights_there for x in compared}),
+        covered=sum(x.own_cycles for x in compared) / timing.cycles if timing.cycles else 0.0,
     )
+
+
+def _difference(estimated: int, simulated: int) -> float | None:
+    return estimated / simulated - 1 if estimated and simulated > 0 else None
+
+
+def _spread(differences: Mapping[int, float | None]) -> Spread:
+    sizes = {layer: abs(d) for layer, d in differences.items() if d is not None}
+    if not sizes:
+        return Spread(0.0, 0.0, None)
+    worst = max(sizes, key=lambda layer: sizes[layer])
+    return Spread(median(sizes.values()), sizes[worst], worst)
 
 
 def own_cycles(timing: Timing) -> list[int]:
@@ -73,13 +88,3 @@ def own_cycles(timing: Timing) -> list[int]:
     for end, number in sorted((max(span.end, 0), n) for n, span in enumerate(timing.layers)):
         own[number], before = end - before, end
     return own
-
-
-def dram_cycles(program: Program, timing: Timing) -> list[int]:
-    """Per layer, how long the DRAM serves its transfers, whenever that is."""
-    served = np.zeros(len(program.layers), dtype=np.int64)
-    for stream, unrolled in zip(program.streams, timing.streams, strict=True):
-        if DRAM in unrolled.resources:
-            layer = np.array([c.layer for c in stream.commands], dtype=np.int64)[unrolled.command]
-            np.add.at(served, layer, unrolled.shared[unrolled.resources.index(DRAM)])
-    return served.tolist()

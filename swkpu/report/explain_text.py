@@ -10,7 +10,7 @@ from swkpu.report.mapping_text import mapping_lines, mapping_words
 from swkpu.report.table import DASH, count, share
 
 if TYPE_CHECKING:
-    from swkpu.report.explain import Explanation, LayerExplanation
+    from swkpu.report.explain import Differences, Explanation, LayerExplanation
 
 LAYERS_OF_A_CATEGORY = 3
 INDENT = "  "
@@ -33,18 +33,21 @@ def _summary(e: Explanation) -> str:
         ("lost", f"{e.lost_cycles:,}   ({share(e.lost_cycles, e.cycles)} of the cycles)"),
     ]
     if estimate.layers:
-        worst = f" ({estimate.largest_layer})" if estimate.largest_layer else ""
         rows += [
             ("estimate", f"{count(e.estimate.cycles)}   ({_difference(e.estimate.cycles, e.cycles)})"),
             (
                 "layers",
                 f"{estimate.layers} of at least {estimate.min_share:.1%} of the cycles ({estimate.covered:.0%} in all) "
-                f"differ from their estimates by {estimate.median_difference:.1%} (median), "
-                f"{estimate.largest_difference:.1%} at most{worst}",
+                f"differ from their estimates by {_spread(estimate.differences)};",
             ),
+            ("", f"without their waits for weights by {_spread(estimate.with_weights_there)}"),
         ]
     title = f"{e.model} on {e.target} ({e.profile}, {e.clock_mhz:g} MHz), {e.precision}, batch {e.batch}"
     return "\n".join([title, *(f"{name:<10}{value}" for name, value in rows)])
+
+
+def _spread(d: Differences) -> str:
+    return f"{d.median:.1%} (median), {d.largest:.1%} at most{f' ({d.layer})' if d.layer else ''}"
 
 
 def _difference(estimated: int, simulated: int) -> str:
@@ -84,9 +87,7 @@ def layer_text(layer: LayerExplanation, cycles: int) -> str:
     ]
     if layer.estimated_cycles:
         difference = "" if layer.estimate_difference is None else f" ({layer.estimate_difference:+.1%})"
-        own, dram = layer.own_cycles, layer.dram_cycles
-        against = f"{own:,}" if own >= dram else f"{dram:,} of DRAM time"
-        lines.append(f"{'estimate':<11}{layer.estimated_cycles:,} against {against}{difference}")
+        lines.append(f"{'estimate':<11}{layer.estimated_cycles:,} against {layer.own_cycles:,}{difference}")
     lines += _labelled("mapping", mapping_lines(layer.tiling))
     lines += _labelled("next best", [f"{a['cycles']:,}: {mapping_words(a)}" for a in layer.alternatives])
     lines += _labelled("lost", _lost(layer))

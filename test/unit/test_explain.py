@@ -12,7 +12,7 @@ from programs import linear_program
 
 from swkpu.executable import Executable
 from swkpu.program.model import Program
-from swkpu.report.agreement import MIN_SHARE, agreement, dram_cycles, own_cycles
+from swkpu.report.agreement import MIN_SHARE, Spread, agreement, own_cycles
 from swkpu.report.explain_text import explanation_text
 from swkpu.report.mapping_text import mapping_lines, mapping_words
 from swkpu.sim.timing import LayerTiming, simulate_timing
@@ -95,24 +95,15 @@ def test_agreement(machine: Machine) -> None:
     timing = simulate_timing(program, machine)
     own = own_cycles(timing)
     assert sum(own) == max(span.end for span in timing.layers)
-    [dram] = dram_cycles(program, timing)
-    assert 0 < dram < own[0]
-    found = agreement(program, timing)
+    found = agreement(program, timing, [100])
     assert found.layers[0].difference == pytest.approx(450 / own[0] - 1)
-    assert found.largest == found.median == pytest.approx(abs(450 / own[0] - 1))
-    assert (found.largest_layer, found.count) == (0, 1)
-    none = agreement(linear(machine, 0), timing)
-    assert (none.count, none.median, none.largest, none.largest_layer) == (0, 0.0, 0.0, None)
-
-
-def test_dram_time_that_passed_earlier_counts(machine: Machine) -> None:
-    program = linear(machine)
-    timing = simulate_timing(program, machine)
-    [dram] = dram_cycles(program, timing)
-    short = replace(timing, layers=(LayerTiming(0, dram - 5, 0, dram - 5),))
-    found = agreement(program, short).layers[0]
-    assert (found.own_cycles, found.dram_cycles) == (dram - 5, dram)
-    assert found.difference == pytest.approx(450 / dram - 1)
+    assert found.layers[0].with_weights_there == pytest.approx(450 / (own[0] - 100) - 1)
+    assert found.all.largest == found.all.median == pytest.approx(abs(450 / own[0] - 1))
+    assert found.with_weights_there.largest == pytest.approx(abs(450 / (own[0] - 100) - 1))
+    assert (found.all.layer, found.count) == (0, 1)
+    nothing = agreement(linear(machine, 0), timing, [0])
+    assert (nothing.count, nothing.all) == (0, Spread(0.0, 0.0, None))
+    assert agreement(program, timing, own).layers[0].with_weights_there is None
 
 
 def test_only_layers_that_matter_are_compared(machine: Machine) -> None:
@@ -120,11 +111,11 @@ def test_only_layers_that_matter_are_compared(machine: Machine) -> None:
     program = replace(program, layers=(program.layers[0],) * 3)
     timing = simulate_timing(linear(machine), machine)
     spans = [LayerTiming(0, 600, 0, 600), LayerTiming(0, 1, 0, 1), LayerTiming(500, 1000, 500, 1000)]
-    found = agreement(program, replace(timing, cycles=1000, layers=tuple(spans)))
+    found = agreement(program, replace(timing, cycles=1000, layers=tuple(spans)), [0, 0, 0])
     assert [x.own_cycles for x in found.layers] == [599, 1, 400]
     assert [x.compared for x in found.layers] == [True, MIN_SHARE * 1000 <= 1, True]
     assert found.covered == pytest.approx(0.999)
-    assert found.median == pytest.approx((450 / 400 - 1 + 1 - 450 / 599) / 2)
+    assert found.all.median == pytest.approx((450 / 400 - 1 + 1 - 450 / 599) / 2)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@
 // CHECK-NEXT: lost
 // CHECK-NEXT: estimate
 // CHECK-NEXT: layers
+// CHECK-NEXT: without their waits for weights
 // CHECK:      where they go               cycles  of all   most of it in
 // CHECK-NEXT: fill and drain
 // CHECK-NEXT:   array_fill {{.*}} y
@@ -30,7 +31,7 @@
 
 // JSON: "lost": {
 // JSON: "estimate": {
-// JSON: "median_difference":
+// JSON: "differences": {
 // JSON: "name": "y"
 // JSON: "alternatives": [
 // JSON-NEXT: {
