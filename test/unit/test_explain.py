@@ -13,11 +13,12 @@ from programs import linear_program
 from swkpu.executable import Executable
 from swkpu.program.model import Program
 from swkpu.report.agreement import MIN_SHARE, Spread, agreement, own_cycles
-from swkpu.report.explain_text import explanation_text
+from swkpu.report.explain_text import explanation_text, kinds
 from swkpu.report.mapping_text import mapping_lines, mapping_words
 from swkpu.sim.timing import LayerTiming, simulate_timing
 from swkpu.target import Machine, load_target
 from swkpu.tools import swkpu as swkpu_tool
+from swkpu.tools.commands_explain import chosen_layers
 
 TILING: dict[str, Any] = {
     "l2": {"oc": 64},
@@ -88,6 +89,24 @@ def test_explanation(machine: Machine) -> None:
         assert words in text
     assert all(line == line.rstrip() for line in text.splitlines())
     assert text.startswith(explanation_text(explained, ()))
+
+
+def test_layers_that_are_alike_are_shown_once(machine: Machine) -> None:
+    explained = Executable(linear(machine), machine).explain()
+    one = explained.layers[0]
+    layers = (one, replace(one, name="other", cycles=one.cycles + 1), replace(one, name="twin"))
+    assert [[x.name for x in alike] for alike in kinds(layers)] == [[one.name, "twin"], ["other"]]
+    text = explanation_text(replace(explained, layers=layers), layers)
+    assert "  and        twin" in text
+    assert text.count("next best") == 2
+    category = next(name for name, n in one.slots.items() if n > 0)
+    assert f"{one.name} {one.slots[category]:,} ×3" in text
+    most = chosen_layers(replace(explained, layers=layers), None, 1)
+    assert [x.name for x in most] == ["other"]
+    assert [x.name for x in chosen_layers(replace(explained, layers=layers), ["twin", one.name], 1)] == [
+        one.name,
+        "twin",
+    ]
 
 
 def test_agreement(machine: Machine) -> None:
