@@ -199,17 +199,6 @@ class ProgramLowering:
         accumulator = op.accumulator_type if not op.is_elementwise else type_of(op.result).element_type
         maps = local_maps(op)
         rows, cols = ([domain.index(d) for d in dims] for dims in (part.rows, part.cols))
-        new = kpu.FabricOp(
-            f"f{len(self.fabrics)}",
-            domain,
-            op.combiner,
-            accumulator,
-            maps,
-            rows,
-            cols,
-            part.dataflow,
-            op.epilogue.clone(),
-        )
         from swkpu.dialects.epilogue import fabric_program
 
         key = fabric_program(
@@ -224,6 +213,17 @@ class ProgramLowering:
             part.dataflow,
         )
         if key not in self.fabrics:
+            new = kpu.FabricOp(
+                f"f{len(self.fabrics)}",
+                domain,
+                op.combiner,
+                accumulator,
+                maps,
+                rows,
+                cols,
+                part.dataflow,
+                op.epilogue.clone(),
+            )
             self.fabrics[key] = new.sym_name.data
             Builder(InsertPoint.at_start(self.body)).insert(new)
         return self.fabrics[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -76,18 +77,10 @@ class Access:
 
     def boxes(self, trips: Sequence[int]) -> Boxes:
         """What each instance touches."""
-        count = int(np.prod(trips, dtype=np.int64))
-        low = np.empty((self.map.rank, count), dtype=np.int64)
+        low = np.empty((self.map.rank, prod(trips)), dtype=np.int64)
         high = np.empty_like(low)
         for d, (c, (before, after)) in enumerate(zip(self.start, self.reach)):
-            at = np.full((), c.const, dtype=np.int64)
-            if c.loops:
-                by_depth: dict[int, int] = {}
-                for depth, coef in c.loops:
-                    by_depth[depth] = by_depth.get(depth, 0) + coef
-                for depth, n in enumerate(trips):
-                    at = np.add.outer(at, np.arange(n, dtype=np.int64) * by_depth.get(depth, 0))
-                at = at.reshape(-1)
+            at = _coordinates(c, trips)
             extent, modulus = self.map.extents[d], self.map.moduli[d]
             first, last = np.maximum(at + before, 0), np.minimum(at + after, extent - 1)
             if modulus < extent:
@@ -97,6 +90,23 @@ class Access:
                 last = np.where(empty, -1, np.where(wraps, modulus - 1, last % modulus))
             low[d], high[d] = first, last
         return Boxes(self.map, low, high)
+
+
+def _coordinates(c: Coord, trips: Sequence[int]) -> Array | np.int64:
+    """A coordinate at every point of the loop counters' grid, or once where none moves it."""
+    if not c.loops:
+        return np.int64(c.const)
+    step = [0] * len(trips)
+    for depth, coef in c.loops:
+        step[depth] += coef
+    shape = [n if coef else 1 for n, coef in zip(trips, step)]
+    at = np.array(c.const, dtype=np.int64)
+    for depth, (n, coef) in enumerate(zip(trips, step)):
+        if coef:
+            at = at + (np.arange(n, dtype=np.int64) * coef).reshape(
+                [-1 if d == depth else 1 for d in range(len(trips))]
+            )
+    return np.broadcast_to(at.reshape(shape), trips).reshape(-1)
 
 
 @dataclass(frozen=True)

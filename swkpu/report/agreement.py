@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median
@@ -16,24 +17,34 @@ MIN_SHARE = Fraction(1, 200)
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Of the absolute differences of some layers; the layer is None where there are none."""
+
+    median: float
+    largest: float
+    layer: int | None
+
+
+@dataclass(frozen=True)
 class LayerAgreement:
-    """`difference` is estimate over simulated cycles, less 1; None where the mapper estimated nothing."""
+    """Differences are estimate over simulated cycles, less 1: over the layer's own cycles, and over these without the
+    waits for weights. None where the mapper estimated nothing, or nothing is left."""
 
     layer: int
     estimated_cycles: int
     own_cycles: int
     difference: float | None
+    with_weights_there: float | None
     compared: bool
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Over the layers that are compared, absolute values. `covered` is their share of the program's cycles."""
+    """`covered` is the share of the program's cycles of the layers that are compared."""
 
     layers: tuple[LayerAgreement, ...]
-    median: float
-    largest: float
-    largest_layer: int | None
+    all: Spread
+    with_weights_there: Spread
     covered: float
 
     @property
@@ -41,23 +52,33 @@ class Agreement:
         return sum(layer.compared for layer in self.layers)
 
 
-def agreement(program: Program, timing: Timing) -> Agreement:
-    """The estimate of each layer beside the time between the completions of the layer before it and its own."""
+def agreement(program: Program, timing: Timing, waits: Sequence[int]) -> Agreement:
+    """The estimate of each layer beside its own cycles, of which it spent `waits` waiting for weights."""
     layers: list[LayerAgreement] = []
-    for number, own in enumerate(own_cycles(timing)):
+    for number, (own, waited) in enumerate(zip(own_cycles(timing), waits, strict=True)):
         estimated = program.layers[number].estimated_cycles
-        difference = estimated / own - 1 if estimated and own else None
+        difference, rest = _difference(estimated, own), _difference(estimated, own - waited)
         compared = difference is not None and own >= MIN_SHARE * timing.cycles
-        layers.append(LayerAgreement(number, estimated, own, difference, compared))
-    differences = {x.layer: abs(x.difference) for x in layers if x.compared and x.difference is not None}
-    worst = max(differences, key=lambda n: differences[n]) if differences else None
+        layers.append(LayerAgreement(number, estimated, own, difference, rest, compared))
+    compared = [x for x in layers if x.compared]
     return Agreement(
         layers=tuple(layers),
-        median=median(differences.values()) if differences else 0.0,
-        largest=differences[worst] if worst is not None else 0.0,
-        largest_layer=worst,
-        covered=sum(x.own_cycles for x in layers if x.compared) / timing.cycles if timing.cycles else 0.0,
+        all=_spread({x.layer: x.difference for x in compared}),
+        with_weights_there=_spread({x.layer: x.with_weights_there for x in compared}),
+        covered=sum(x.own_cycles for x in compared) / timing.cycles if timing.cycles else 0.0,
     )
+
+
+def _difference(estimated: int, simulated: int) -> float | None:
+    return estimated / simulated - 1 if estimated and simulated > 0 else None
+
+
+def _spread(differences: Mapping[int, float | None]) -> Spread:
+    sizes = {layer: abs(d) for layer, d in differences.items() if d is not None}
+    if not sizes:
+        return Spread(0.0, 0.0, None)
+    worst = max(sizes, key=lambda layer: sizes[layer])
+    return Spread(median(sizes.values()), sizes[worst], worst)
 
 
 def own_cycles(timing: Timing) -> list[int]:

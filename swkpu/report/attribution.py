@@ -33,13 +33,15 @@ Parts = dict[Lost, int]
 
 @dataclass(frozen=True)
 class LayerGap:
-    """`cycles - bound` of a layer, by category: `sum(lost.values())` is exactly that."""
+    """`cycles - bound` of a layer, by category: `sum(lost.values())` is exactly that. `slots` are those beyond the
+    compute bound alone, which is what the layer adds to the program's."""
 
     layer: int
     cycles: int
     compute_bound: int
     dram_bound: int
     lost: Parts
+    slots: Parts
 
     @property
     def bound(self) -> int:
@@ -64,6 +66,7 @@ def attribute(program: Program, machine: Machine, timing: Timing) -> ProgramGap:
     idle = Idle(program, timing, windows)
     idle_by_group = [idle.by_layer(g) for g in range(len(machine.tile_groups))]
     gaps: list[LayerGap] = []
+    total = _Slots()
     for window in sorted(windows, key=lambda w: w.layer):
         number = window.layer
         layer = program.layers[number]
@@ -80,22 +83,20 @@ def attribute(program: Program, machine: Machine, timing: Timing) -> ProgramGap:
             for category, cycles in idle_by_group[g][number].items():
                 lost.add(category, weight * cycles * tiles)
         lost.add(Lost.RAGGED, -compute)
-        lost.excuse(max(dram - compute, Fraction(0)))
-        cycles, bound = window.end - window.start, max(ceil(compute), ceil(dram))
-        gaps.append(LayerGap(number, cycles, ceil(compute), ceil(dram), lost.whole(cycles - bound)))
-    return _program_gap(program, machine, timing.cycles, tuple(gaps))
-
-
-def _program_gap(program: Program, machine: Machine, cycles: int, gaps: tuple[LayerGap, ...]) -> ProgramGap:
-    compute = ceil(machine.compute_bound_cycles(_macs(program.layers)))
-    bound = max(compute, ceil(program.metadata.compulsory_dram_bytes / machine.dram_bytes_per_cycle))
-    lost: Counter[Lost] = Counter()
-    for gap in gaps:
-        lost.update(gap.lost)
-    lost[Lost.BOUNDS] = sum(gap.bound for gap in gaps) - bound
-    if not gaps:
-        lost[Lost.BOUNDS] = cycles - bound
-    return ProgramGap(cycles, bound, {c: lost[c] for c in Lost if lost[c]}, gaps)
+        total.add_all(lost)
+        total.add(Lost.BOUNDS, compute)
+        cycles = window.end - window.start
+        slots = lost.whole(cycles - ceil(compute))
+        lost.excuse(dram - compute)
+        lost_cycles = lost.whole(cycles - max(ceil(compute), ceil(dram)))
+        gaps.append(LayerGap(number, cycles, ceil(compute), ceil(dram), lost_cycles, slots))
+    compute = machine.compute_bound_cycles(_macs(program.layers))
+    dram = program.metadata.compulsory_dram_bytes / machine.dram_bytes_per_cycle
+    bound = max(ceil(compute), ceil(dram))
+    unclaimed = timing.cycles - sum(gap.cycles for gap in gaps)
+    total.add(Lost.BOUNDS, unclaimed - compute)
+    total.excuse(dram - compute)
+    return ProgramGap(timing.cycles, bound, total.whole(timing.cycles - bound), tuple(gaps))
 
 
 def _macs(layers: Iterable[Layer]) -> dict[str, int]:
@@ -159,9 +160,14 @@ class _Slots:
     def add(self, category: Lost, amount: Fraction) -> None:
         self.exact[category] = self.exact.get(category, Fraction(0)) + amount
 
+    def add_all(self, other: _Slots) -> None:
+        for category, amount in other.exact.items():
+            self.add(category, amount)
+
     def excuse(self, excess: Fraction) -> None:
-        """A layer bound by DRAM has to wait for it: what its bound has beyond the arrays' is no loss. Its waits for
-        DRAM pay for that; what they do not amount to passed behind other work."""
+        """What is bound by DRAM has to wait for it: what its bound has beyond the arrays' is no loss. Waits for DRAM
+        pay for that; what they do not amount to passed behind other work."""
+        excess = max(excess, Fraction(0))
         for category in (Lost.WEIGHTS, Lost.DRAM):
             paid = min(self.exact.get(category, Fraction(0)), excess)
             self.add(category, -paid)

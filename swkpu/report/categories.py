@@ -77,6 +77,6 @@ TEXT = {
     Lost.WEIGHTS: "waiting for weights from DRAM",
     Lost.EARLIER_LAYERS: "waiting for results of earlier layers",
     Lost.OVERLAP: "other layers' work in this layer's time, less its own work in theirs",
-    Lost.HIDDEN: "DRAM time of a layer bound by DRAM that passed behind other work (negative)",
-    Lost.BOUNDS: "the layers' bounds add up to more than the program's",
+    Lost.HIDDEN: "DRAM time that the bound counts and that passed behind other work (negative)",
+    Lost.BOUNDS: "the layers' compute bounds add up to more than the program's",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from swkpu.report.agreement import MIN_SHARE, Agreement, agreement
+from swkpu.report.agreement import MIN_SHARE, Agreement, Spread, agreement
 from swkpu.report.attribution import ProgramGap, attribute
 from swkpu.report.categories import Lost
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerExplanation:
-    """A layer. `cycles - bound_cycles = sum(lost.values())`; `own_cycles` is what the estimate is compared with.
+    """A layer. `cycles - bound_cycles = sum(lost.values())`; `slots` is the layer's part of the program's `lost`.
 
-    `alternatives` are the mapper's next best mappings, each as `tiling` with its estimated `cycles`.
+    `own_cycles` is what the estimate is compared with, with and without the waits for weights in it. `alternatives` are
+    the mapper's next best mappings, each as `tiling` with its estimated `cycles`.
     """
 
     name: str
@@ -33,9 +34,11 @@ class LayerExplanation:
     bound_by: str
     utilization: dict[str, float]
     lost: dict[str, int]
+    slots: dict[str, int]
     estimated_cycles: int
     own_cycles: int
     estimate_difference: float | None
+    difference_with_weights_there: float | None
     compared: bool
     tiling: dict[str, Any]
     alternatives: tuple[dict[str, Any], ...]
@@ -46,16 +49,25 @@ class LayerExplanation:
 
 
 @dataclass(frozen=True)
+class Differences:
+    """Of the layers' estimates from the simulation, absolute values."""
+
+    median: float
+    largest: float
+    layer: str | None
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """How the estimates of the layers that are compared agree with the simulation, as shares of the simulated."""
+    """How the estimates of the `layers` that are compared agree with the simulation: as it is, and without the waits
+    for weights."""
 
     cycles: int
     layers: int
     min_share: float
     covered: float
-    median_difference: float
-    largest_difference: float
-    largest_layer: str | None
+    differences: Differences
+    with_weights_there: Differences
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,8 @@ class Explanation:
 
 def explain(program: Program, machine: Machine, timing: Timing, report: Report) -> Explanation:
     """Explain a cycle-mode simulation, of which `report` is the report."""
-    gap, agreed = attribute(program, machine, timing), agreement(program, timing)
+    gap = attribute(program, machine, timing)
+    agreed = agreement(program, timing, [layer.slots.get(Lost.WEIGHTS, 0) for layer in gap.layers])
     return Explanation(
         model=report.model,
         target=report.target,
@@ -120,9 +133,11 @@ def _layer(program: Program, number: int, gap: ProgramGap, agreed: Agreement, re
         bound_by=report.bound_by,
         utilization=report.utilization,
         lost=_named(this.lost),
+        slots=_named(this.slots),
         estimated_cycles=estimate.estimated_cycles,
         own_cycles=estimate.own_cycles,
         estimate_difference=estimate.difference,
+        difference_with_weights_there=estimate.with_weights_there,
         compared=estimate.compared,
         tiling=report.tiling,
         alternatives=program.layers[number].alternatives,
@@ -130,15 +145,17 @@ def _layer(program: Program, number: int, gap: ProgramGap, agreed: Agreement, re
 
 
 def _estimate(program: Program, agreed: Agreement) -> Estimate:
-    worst = agreed.largest_layer
+    def named(spread: Spread) -> Differences:
+        layer = None if spread.layer is None else program.layers[spread.layer].name
+        return Differences(spread.median, spread.largest, layer)
+
     return Estimate(
         cycles=program.metadata.estimated_cycles,
         layers=agreed.count,
         min_share=float(MIN_SHARE),
         covered=agreed.covered,
-        median_difference=agreed.median,
-        largest_difference=agreed.largest,
-        largest_layer=None if worst is None else program.layers[worst].name,
+        differences=named(agreed.all),
+        with_weights_there=named(agreed.with_weights_there),
     )
 
 

@@ -10,16 +10,29 @@ from swkpu.report.mapping_text import mapping_lines, mapping_words
 from swkpu.report.table import DASH, count, share
 
 if TYPE_CHECKING:
-    from swkpu.report.explain import Explanation, LayerExplanation
+    from swkpu.report.explain import Differences, Explanation, LayerExplanation
 
 LAYERS_OF_A_CATEGORY = 3
+"""Where most of a category is; those with equally many cycles count as one."""
+
 INDENT = "  "
 
 
 def explanation_text(explained: Explanation, layers: Sequence[LayerExplanation]) -> str:
-    """The program's summary, and these of its layers."""
-    blocks = [_summary(explained), _categories(explained), *(layer_text(x, explained.cycles) for x in layers)]
-    return "\n\n".join(blocks)
+    """The program's summary, and these of its layers; those that are alike once."""
+    texts = (layer_text(x, explained.cycles, rest) for x, *rest in kinds(layers))
+    return "\n\n".join([_summary(explained), _categories(explained), *texts])
+
+
+def kinds(layers: Sequence[LayerExplanation]) -> list[list[LayerExplanation]]:
+    """Layers that are alike, mapped and timed the same, together; in the order of the first of each kind."""
+    found: dict[str, list[LayerExplanation]] = {}
+    for layer in layers:
+        key = repr(
+            (layer.op, layer.cycles, layer.bound_cycles, layer.own_cycles, sorted(layer.lost.items()), layer.tiling)
+        )
+        found.setdefault(key, []).append(layer)
+    return list(found.values())
 
 
 def _summary(e: Explanation) -> str:
@@ -33,18 +46,21 @@ def _summary(e: Explanation) -> str:
         ("lost", f"{e.lost_cycles:,}   ({share(e.lost_cycles, e.cycles)} of the cycles)"),
     ]
     if estimate.layers:
-        worst = f" ({estimate.largest_layer})" if estimate.largest_layer else ""
         rows += [
             ("estimate", f"{count(e.estimate.cycles)}   ({_difference(e.estimate.cycles, e.cycles)})"),
             (
                 "layers",
                 f"{estimate.layers} of at least {estimate.min_share:.1%} of the cycles ({estimate.covered:.0%} in all) "
-                f"differ from their estimates by {estimate.median_difference:.1%} (median), "
-                f"{estimate.largest_difference:.1%} at most{worst}",
+                f"differ from their estimates by {_spread(estimate.differences)};",
             ),
+            ("", f"without their waits for weights by {_spread(estimate.with_weights_there)}"),
         ]
     title = f"{e.model} on {e.target} ({e.profile}, {e.clock_mhz:g} MHz), {e.precision}, batch {e.batch}"
     return "\n".join([title, *(f"{name:<10}{value}" for name, value in rows)])
+
+
+def _spread(d: Differences) -> str:
+    return f"{d.median:.1%} (median), {d.largest:.1%} at most{f' ({d.layer})' if d.layer else ''}"
 
 
 def _difference(estimated: int, simulated: int) -> str:
@@ -67,13 +83,20 @@ def _categories(e: Explanation) -> str:
 def _category(e: Explanation, category: Lost) -> str:
     cycles = e.lost[category.value]
     row = f"  {category.value:<20}{cycles:>12,}{share(cycles, e.cycles):>8}"
-    ordered = sorted(e.layers, key=lambda x: -abs(x.lost.get(category.value, 0)))[:LAYERS_OF_A_CATEGORY]
-    where = ", ".join(f"{x.name} {x.lost[category.value]:,}" for x in ordered if x.lost.get(category.value))
+    by_cycles: dict[int, list[str]] = {}
+    for layer in e.layers:
+        by_cycles.setdefault(layer.slots.get(category.value, 0), []).append(layer.name)
+    largest = sorted((n for n in by_cycles if n), key=lambda n: -abs(n) * len(by_cycles[n]))[:LAYERS_OF_A_CATEGORY]
+    where = ", ".join(f"{by_cycles[n][0]} {n:,}{_times(len(by_cycles[n]))}" for n in largest)
     return f"{row}   {where}".rstrip()
 
 
-def layer_text(layer: LayerExplanation, cycles: int) -> str:
-    """One layer in a few lines."""
+def _times(count: int) -> str:
+    return f" ×{count}" if count > 1 else ""
+
+
+def layer_text(layer: LayerExplanation, cycles: int, alike: Sequence[LayerExplanation] = ()) -> str:
+    """One layer in a few lines, and the names of others like it."""
     busiest = max(layer.utilization.values(), default=0.0)
     by = f"{layer.bound_by} ({busiest:.0%} busy)" if layer.bound_by != "latency" else "latency"
     bound = "DRAM" if layer.dram_bound_cycles > layer.compute_bound_cycles else "compute"
@@ -82,6 +105,8 @@ def layer_text(layer: LayerExplanation, cycles: int) -> str:
         f"{'cycles':<11}{layer.cycles:,}   ({share(layer.cycles, cycles)}), bound {count(layer.bound_cycles)}"
         f"{f' ({bound})' if layer.bound_cycles else ''}, bound by {by}",
     ]
+    if alike:
+        lines.insert(1, f"{'and':<11}{', '.join(x.name for x in alike)}")
     if layer.estimated_cycles:
         difference = "" if layer.estimate_difference is None else f" ({layer.estimate_difference:+.1%})"
         lines.append(f"{'estimate':<11}{layer.estimated_cycles:,} against {layer.own_cycles:,}{difference}")

@@ -620,9 +620,11 @@ def finish_cost(group: TileGroup, fabric: FabricProgram, dtypes: Sequence[DType]
     passes = others * ceil_div(rows, group.rows) * ceil_div(cols, group.cols)
     raw = results * ACCUMULATOR_BYTES
     vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes)
-    cycles = passes * max(drain_cycles(group), vector) + vector + l1_read_cycles(group, raw)
+    drain, raw_cycles = drain_cycles(group), l1_read_cycles(group, raw)
+    cycles = passes * max(drain, vector) + vector + raw_cycles
     read, written = raw + results * epilogue_bytes, results * result_bytes
-    return _where_any(results, ExecCost(cycles, passes, read, written, results * vector_ops))
+    array = ArrayTime(passes, passes, 0, drain, 0, vector, vector, raw_cycles)
+    return _where_any(results, ExecCost(cycles, passes, read, written, results * vector_ops, array))
 
 
 def _where_any(results: Count, cost: ExecCost) -> ExecCost:

@@ -32,7 +32,12 @@ def add_explain(parser: ArgumentParser) -> None:
     add_options(parser, "PROGRAM", f"a .kpu file, or what is compiled first: {MODEL_HELP}")
     parser.set_defaults(target=None)
     add = parser.add_argument
-    add("--top", type=int, metavar="N", help="only the N layers that lose most cycles, the largest loss first")
+    add(
+        "--top",
+        type=int,
+        metavar="N",
+        help="only the N layers that lose most cycles, and those like them, the largest loss first",
+    )
     add("--layer", action="append", metavar="NAME", help="only this layer; may be given again")
     add("--json", metavar="FILE", help="write it as JSON (- for standard output, instead of the text)")
 
@@ -63,7 +68,9 @@ def _executable(args: argparse.Namespace) -> Executable:
 
 
 def chosen_layers(explained: Explanation, names: Sequence[str] | None, top: int | None) -> tuple[LayerExplanation, ...]:
-    """The layers of these names, and of those the ones that lose most. Raises InputError."""
+    """The layers of these names, and of those the kinds that lose most. Raises InputError."""
+    from swkpu.report.explain_text import kinds
+
     known = {layer.name for layer in explained.layers}
     for name in names or ():
         if name not in known:
@@ -71,4 +78,7 @@ def chosen_layers(explained: Explanation, names: Sequence[str] | None, top: int 
     if top is not None and top < 0:
         raise InputError(f"--top {top}: expected a number of layers, 0 or more")
     layers = tuple(x for x in explained.layers if names is None or x.name in names)
-    return layers if top is None else tuple(sorted(layers, key=lambda x: -x.lost_cycles)[:top])
+    if top is None:
+        return layers
+    most = kinds(sorted(layers, key=lambda x: -x.lost_cycles))[:top]
+    return tuple(layer for alike in most for layer in alike)

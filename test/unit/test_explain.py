@@ -12,12 +12,13 @@ from programs import linear_program
 
 from swkpu.executable import Executable
 from swkpu.program.model import Program
-from swkpu.report.agreement import MIN_SHARE, agreement, own_cycles
-from swkpu.report.explain_text import explanation_text
+from swkpu.report.agreement import MIN_SHARE, Spread, agreement, own_cycles
+from swkpu.report.explain_text import explanation_text, kinds
 from swkpu.report.mapping_text import mapping_lines, mapping_words
 from swkpu.sim.timing import LayerTiming, simulate_timing
 from swkpu.target import Machine, load_target
 from swkpu.tools import swkpu as swkpu_tool
+from swkpu.tools.commands_explain import chosen_layers
 
 TILING: dict[str, Any] = {
     "l2": {"oc": 64},
@@ -90,17 +91,38 @@ def test_explanation(machine: Machine) -> None:
     assert text.startswith(explanation_text(explained, ()))
 
 
+def test_layers_that_are_alike_are_shown_once(machine: Machine) -> None:
+    explained = Executable(linear(machine), machine).explain()
+    one = explained.layers[0]
+    layers = (one, replace(one, name="other", cycles=one.cycles + 1), replace(one, name="twin"))
+    assert [[x.name for x in alike] for alike in kinds(layers)] == [[one.name, "twin"], ["other"]]
+    text = explanation_text(replace(explained, layers=layers), layers)
+    assert "  and        twin" in text
+    assert text.count("next best") == 2
+    category = next(name for name, n in one.slots.items() if n > 0)
+    assert f"{one.name} {one.slots[category]:,} ×3" in text
+    most = chosen_layers(replace(explained, layers=layers), None, 1)
+    assert [x.name for x in most] == ["other"]
+    assert [x.name for x in chosen_layers(replace(explained, layers=layers), ["twin", one.name], 1)] == [
+        one.name,
+        "twin",
+    ]
+
+
 def test_agreement(machine: Machine) -> None:
     program = linear(machine)
     timing = simulate_timing(program, machine)
     own = own_cycles(timing)
     assert sum(own) == max(span.end for span in timing.layers)
-    found = agreement(program, timing)
+    found = agreement(program, timing, [100])
     assert found.layers[0].difference == pytest.approx(450 / own[0] - 1)
-    assert found.largest == found.median == pytest.approx(abs(450 / own[0] - 1))
-    assert (found.largest_layer, found.count) == (0, 1)
-    none = agreement(linear(machine, 0), timing)
-    assert (none.count, none.median, none.largest, none.largest_layer) == (0, 0.0, 0.0, None)
+    assert found.layers[0].with_weights_there == pytest.approx(450 / (own[0] - 100) - 1)
+    assert found.all.largest == found.all.median == pytest.approx(abs(450 / own[0] - 1))
+    assert found.with_weights_there.largest == pytest.approx(abs(450 / (own[0] - 100) - 1))
+    assert (found.all.layer, found.count) == (0, 1)
+    nothing = agreement(linear(machine, 0), timing, [0])
+    assert (nothing.count, nothing.all) == (0, Spread(0.0, 0.0, None))
+    assert agreement(program, timing, own).layers[0].with_weights_there is None
 
 
 def test_only_layers_that_matter_are_compared(machine: Machine) -> None:
@@ -108,11 +130,11 @@ def test_only_layers_that_matter_are_compared(machine: Machine) -> None:
     program = replace(program, layers=(program.layers[0],) * 3)
     timing = simulate_timing(linear(machine), machine)
     spans = [LayerTiming(0, 600, 0, 600), LayerTiming(0, 1, 0, 1), LayerTiming(500, 1000, 500, 1000)]
-    found = agreement(program, replace(timing, cycles=1000, layers=tuple(spans)))
+    found = agreement(program, replace(timing, cycles=1000, layers=tuple(spans)), [0, 0, 0])
     assert [x.own_cycles for x in found.layers] == [599, 1, 400]
     assert [x.compared for x in found.layers] == [True, MIN_SHARE * 1000 <= 1, True]
     assert found.covered == pytest.approx(0.999)
-    assert found.median == pytest.approx((450 / 400 - 1 + 1 - 450 / 599) / 2)
+    assert found.all.median == pytest.approx((450 / 400 - 1 + 1 - 450 / 599) / 2)
 
 
 @pytest.fixture

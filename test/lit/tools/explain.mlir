@@ -5,6 +5,7 @@
 // RUN: swkpu explain %t.kpu --layer y --json - | filecheck %s --check-prefix=JSON
 // RUN: not swkpu explain %t.kpu --layer z 2>&1 | filecheck %s --check-prefix=ERROR
 // RUN: swkpu-translate --kpu-to-asm %t.kpu | filecheck %s --check-prefix=ASM
+// RUN: swkpu-opt %s -p convert-df-to-kpu | swkpu-opt | filecheck %s --check-prefix=KPU
 
 // CHECK:      main on kpu-t64 (6W, 850 MHz), fp32, batch 1
 // CHECK-NEXT: cycles
@@ -12,6 +13,7 @@
 // CHECK-NEXT: lost
 // CHECK-NEXT: estimate
 // CHECK-NEXT: layers
+// CHECK-NEXT: without their waits for weights
 // CHECK:      where they go               cycles  of all   most of it in
 // CHECK-NEXT: fill and drain
 // CHECK-NEXT:   array_fill {{.*}} y
@@ -29,13 +31,15 @@
 
 // JSON: "lost": {
 // JSON: "estimate": {
-// JSON: "median_difference":
+// JSON: "differences": {
 // JSON: "name": "y"
 // JSON: "alternatives": [
 // JSON-NEXT: {
 // JSON-NEXT: "cycles": 5100,
 
 // ERROR: error: the program has no layer 'z'; its layers are y
+
+// KPU: kpu.layer "y" info {{.*}} alternatives = [#df.mapping<l2 = {n = 64}, result = dram, cycles = 5100, parts = [<bf16,
 
 // ASM: .layer 0 name="y" {{.*}} alternatives=[{"cycles": 5100, "l2": {"n": 64}
 func.func @main(%x: tensor<256x512xbf16>, %w: tensor<128x512xbf16>) -> tensor<256x128xbf16> {
