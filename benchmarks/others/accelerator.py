@@ -52,9 +52,9 @@ def _port(port: Port, number: int) -> dict[str, Any]:
 
 
 def accelerator(machine: Machine) -> dict[str, Any]:
-    """The description of a machine of one tile group with one tile.
+    """The description of a machine of one tile group with one tile. Raises TargetError for another.
 
-    Raises TargetError for another. L1 reads for each input at half its port's rate, because ZigZag charges operands that share a port a cycle each.
+    L1 reads for each input at half its port's rate, because ZigZag charges operands that share a port a cycle each.
     DRAM bandwidth is rounded up to whole bits a cycle.
     """
     tiles = sum(group.count for group in machine.tile_groups)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import compile_growth as bench
+from benchmarks import performance_tables as tables
 from benchmarks.growth_plot import svg, ticks
 
 
@@ -57,3 +58,9 @@ def test_the_plot_has_a_point_for_each_model() -> None:
     assert float(points[0].get("cx", 0)) < float(points[1].get("cx", 0))
     assert float(points[0].get("cy", 0)) > float(points[1].get("cy", 0))
     assert "resnet<50>" in [text.text for text in root.findall(f"{space}text")]
+
+
+def test_the_table_marks_what_is_missed() -> None:
+    head, lines = tables.compile_growth(bench.judged([row("resnet18", 24, 2.1), row("resnet50", 57, 3.9)]))
+    assert lines[0] == ["`resnet18`", "24", "**2.10**", "-0.0%", "1,024", "1"] or lines[0][3] == "+0.0%"
+    assert lines[-1][0] == "line" and {len(line) for line in lines} == {len(head)}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import performance_tables as tables
 from benchmarks.others import environment, ethos, scalesim, vela, zigzag
 from benchmarks.others.accelerator import accelerator, yaml_text
 from benchmarks.others.whole_layers import Product, closed_form, run_whole_layers
@@ -147,3 +148,31 @@ def test_each_goal_against_vela_counts() -> None:
         met = vela.judged("resnet18", fine | change, their)["met"]
         assert [key for key, value in met.items() if not value] == list(change)
     assert vela.cells(vela.judged("resnet18", fine, their))[3] == "0.800 ✓ ≤ 0.80"
+
+
+# ---- tables of docs/performance.md -----------------------------------------------------------------------------------
+
+
+def test_the_table_of_vela() -> None:
+    their: dict[str, Any] = {"version": "5.2.0", "cycles": 10_000, "dram_bytes": 2_000_000, "seconds": 2.0}
+    our: dict[str, Any] = {"cycles": 9_000, "dram_bytes": 1_000_000, "seconds": 1.0}
+    head, (line,) = tables.vela([vela.judged("resnet18", our, their)])
+    assert line == ["`resnet18`", "10,000", "9,000", "**0.900** (≤ 0.80)", "2.0", "1.0", "2.0", "1.0"]
+    assert len(head) == len(line)
+
+
+def test_the_table_of_scale_sim_has_each_size_once() -> None:
+    products = [product("a", 64, 519), product("b", 16, 129), product("c", 64, 519)]
+    rows = scalesim.layer_rows(products, {"a": 519}, 16, 16)
+    found = {"version": "3.0.0", "layers": rows, "scalesim_cycles": 1167, "ours_cycles": 900}
+    head, lines = tables.scalesim(found)
+    assert [line[0] for line in lines] == ["`a`", "`b`", "all 3", "whole program, passes overlapping"]
+    assert lines[0][1:] == ["64", "16", "100", "519", "519", "519"] and lines[1][-1] == "–"
+    assert lines[2][4:] == ["1,167", "1,167", "1,167"] and lines[3][4] == "900"
+    assert {len(line) for line in lines} == {len(head)}
+
+
+def test_the_table_of_zigzag() -> None:
+    theirs = {"version": "3.9", "cycles": 9.3e6, "seconds": 60.0}
+    _, lines = tables.zigzag(zigzag.judged({"cycles": 7_000_000, "seconds": 0.2}, theirs))
+    assert lines == [["ZigZag 3.9", "9,300,000", "60.0"], ["ours", "7,000,000", "0.20"]]
