@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from io import StringIO
 from typing import Any
 
@@ -10,7 +11,9 @@ from swkpu.errors import InputError
 from swkpu.target import Machine
 
 ACCELERATOR = "ethos-u85-256"
-SYSTEM, MEMORY = "Target", "Target"
+SYSTEM = "Target"
+MODES = ("Dedicated", "Shared")
+"""Vela's two ways with a DRAM: activations in DRAM, cached in the SRAM; or in the SRAM, where they have to fit."""
 PORT_BYTES = 16
 """Of an AXI port, a cycle."""
 SRAM_PORTS, DRAM_PORTS = 4, 2
@@ -37,9 +40,15 @@ Dram_write_latency={dram_latency}
 Dram_max_reads=64
 Dram_max_writes=32
 
-[Memory_Mode.{memory}]
+[Memory_Mode.Dedicated]
 const_mem_area=Axi1
 arena_mem_area=Axi1
+cache_mem_area=Axi0
+arena_cache_size={sram_bytes}
+
+[Memory_Mode.Shared]
+const_mem_area=Axi1
+arena_mem_area=Axi0
 cache_mem_area=Axi0
 arena_cache_size={sram_bytes}
 """
@@ -50,7 +59,6 @@ def configuration(machine: Machine) -> str:
     return CONFIGURATION.format(
         description=f"An Ethos-U85 with the clock, SRAM and DRAM of {machine.name}",
         system=SYSTEM,
-        memory=MEMORY,
         clock_hz=float(machine.profile.mhz) * 1e6,
         sram_ports=SRAM_PORTS,
         sram_latency=machine.l2.latency_cycles,
@@ -63,13 +71,28 @@ def configuration(machine: Machine) -> str:
 
 
 def figures(summary: str) -> dict[str, Any]:
-    """Cycles and bytes of DRAM traffic of one inference, from the CSV file of one line that Vela writes.
+    """Cycles and bytes of DRAM traffic of one inference, and the SRAM it needs, from the CSV file that Vela writes.
 
     Raises InputError where it is something else.
     """
     rows = list(csv.DictReader(StringIO(summary)))
     try:
         (row,) = rows
-        return {"cycles": int(float(row["cycles_total"])), "dram_bytes": int(float(row["dram_total_bytes"]))}
+        return {
+            "cycles": int(float(row["cycles_total"])),
+            "dram_bytes": int(float(row["dram_total_bytes"])),
+            "sram_bytes": int(1024 * float(row["sram_memory_used"])),
+        }
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"Vela's summary: expected one line with cycles and DRAM bytes, found {len(rows)}") from error
+        raise InputError(
+            f"Vela's summary: expected one line with cycles, DRAM and SRAM bytes, found {len(rows)}"
+        ) from error
+
+
+def best(results: Sequence[dict[str, Any]], machine: Machine) -> dict[str, Any]:
+    """That of fewest cycles, then of least DRAM traffic, of those that fit the machine's SRAM."""
+    fitting = [result for result in results if result["sram_bytes"] <= machine.l2.capacity_bytes]
+    if not fitting:
+        least = min(result["sram_bytes"] for result in results)
+        raise InputError(f"Vela needs {least:,} bytes of SRAM, {machine.name} has {machine.l2.capacity_bytes:,}")
+    return min(fitting, key=lambda result: (result["cycles"], result["dram_bytes"]))

@@ -34,6 +34,7 @@ examples:
 cycles     ours are simulated, Vela's its own estimate, both at 500 MHz; the goal is a ratio of {GOALS}
 DRAM MB    traffic of one inference; ours is to be less
 back end   CPU seconds: Vela's from TOSA to its command stream, ours from nn to a .kpu file; ours is to be no more
+Vela is run in both of its memory modes with DRAM (activations cached in SRAM, or all in it); the better one counts.
 The exit code is 1 where any is missed. TOSA files are kept beside the environments; writing one takes minutes.
 """
 
@@ -60,18 +61,23 @@ def tosa_file(model: str) -> Path:
 
 
 def vela(model: str) -> dict[str, Any]:
+    """Vela's better memory mode."""
+    machine = load_target(TARGET)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "target.ini"
-        config.write_text(ethos.configuration(load_target(TARGET)))
+        config.write_text(ethos.configuration(machine))
         question = {
             "tosa": str(tosa_file(model)),
             "accelerator": ethos.ACCELERATOR,
             "config": str(config),
             "system": ethos.SYSTEM,
-            "memory": ethos.MEMORY,
         }
-        answer = ask("vela", "vela_compile", question)
-    return {"version": answer["version"], "seconds": answer["seconds"], **ethos.figures(answer["summary"])}
+        answers = {mode: ask("vela", "vela_compile", {**question, "memory": mode}) for mode in ethos.MODES}
+    results = [
+        {"version": a["version"], "memory": mode, "seconds": a["seconds"], **ethos.figures(a["summary"])}
+        for mode, a in answers.items()
+    ]
+    return ethos.best(results, machine)
 
 
 def ours(model: str) -> dict[str, Any]:

@@ -133,11 +133,20 @@ def test_the_npu_has_the_clock_and_memories_of_the_target() -> None:
 
 
 def test_velas_summary() -> None:
-    text = "network,cycles_total,dram_total_bytes\nresnet18,10830000.0,16100000\n"
-    assert ethos.figures(text) == {"cycles": 10830000, "dram_bytes": 16100000}
-    for broken in ("", "network\nx\n", text + "more,1,2\n", "cycles_total,dram_total_bytes\nmany,1\n"):
+    text = "network,cycles_total,dram_total_bytes,sram_memory_used\nresnet18,10830000.0,16100000,1999.5\n"
+    assert ethos.figures(text) == {"cycles": 10830000, "dram_bytes": 16100000, "sram_bytes": 2047488}
+    for broken in ("", "network\nx\n", text + "more,1,2,3\n", text.replace("16100000", "many")):
         with pytest.raises(InputError, match="Vela's summary: expected one line"):
             ethos.figures(broken)
+
+
+def test_velas_better_memory_mode_counts_where_it_fits() -> None:
+    slow = {"cycles": 11, "dram_bytes": 5, "sram_bytes": 1 << 20}
+    fast, light = slow | {"cycles": 10}, slow | {"cycles": 10, "dram_bytes": 4}
+    assert ethos.best([slow, fast, light], MACHINE) == light
+    assert ethos.best([slow, light | {"sram_bytes": (2 << 20) + 1}], MACHINE) == slow
+    with pytest.raises(InputError, match="Vela needs 4,194,304 bytes of SRAM, kpu-16x16 has 2,097,152"):
+        ethos.best([slow | {"sram_bytes": 4 << 20}], MACHINE)
 
 
 def test_each_goal_against_vela_counts() -> None:
