@@ -830,6 +830,17 @@ def cli_estimate() -> str:
     return session("swkpu estimate mobilenet_v2 --target kpu-t256 --profile 15W", head=20)
 
 
+@part("docs/explain.md", "resnet18", slow=True)
+def explain_resnet18() -> str:
+    return session("swkpu explain resnet18 --top 2")
+
+
+@part("docs/explain.md", "hand")
+def explain_hand() -> str:
+    _run_in_process("swkpu-translate --mlir-to-kpu examples/hand_mapping.mlir -o hand.kpu")
+    return quick_session("swkpu explain hand.kpu")
+
+
 @part("docs/cli.md", "lists")
 def cli_lists() -> str:
     return "\n\n".join(

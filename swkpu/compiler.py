@@ -11,6 +11,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
+from swkpu.collector import rare_collections
 from swkpu.emit import emit
 from swkpu.errors import ModelError, TargetError
 from swkpu.executable import Executable
@@ -65,16 +66,18 @@ def compile_module(
     if quantization is None or quantization.ranges is None:
         check_ranges(module, precision)
     ctx = Context()
-    for step in default_pipeline(target, machine.profile.name, precision, until, quantization):
-        step.apply(ctx, module)
-        if observe is not None:
-            observe(step, module)
-    module.verify()
+    with rare_collections():
+        for step in default_pipeline(target, machine.profile.name, precision, until, quantization):
+            step.apply(ctx, module)
+            if observe is not None:
+                observe(step, module)
+        module.verify()
 
 
 def program_of(module: ModuleOp, machine: Machine) -> Program:
     """The binary program of a module at the end of the pipeline."""
-    return emit(module, machine)
+    with rare_collections():
+        return emit(module, machine)
 
 
 def compile(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.ir import Attribute, Block, SSAValue
 from xdsl.ir.affine import AffineMap
 
@@ -66,10 +66,11 @@ def fabric_of(op: kpu.FabricOp) -> m.FabricProgram:
 
 
 class Emitter:
-    def __init__(self, program: kpu.ProgramOp, machine: Machine):
-        self.op, self.machine = program, machine
+    def __init__(self, program: kpu.ProgramOp, machine: Machine, values: bool = True):
+        self.op, self.machine, self.values = program, machine, values
         self.group_index = {g.kind: i for i, g in enumerate(machine.tile_groups)}
         self.maps: dict[m.TensorMap, int] = {}
+        self.known_maps: dict[tuple[SSAValue, tuple[int, ...] | None, float], int] = {}
         self.buffer_ids: dict[SSAValue, int] = {}
         self.fabrics: dict[str, tuple[int, m.FabricProgram]] = {}
         self.layers: dict[str, int] = {}
@@ -125,16 +126,19 @@ class Emitter:
     # -- data --
 
     def _constants(self, ops: Sequence[kpu.ConstantOp]) -> tuple[tuple[m.Segment, ...], bytes]:
-        chunks: list[bytes] = []
+        chunks: list[bytes | memoryview] = []
         segments: list[m.Segment] = []
         at = 0
         for op in ops:
-            raw = memory_of(op.array(), dtype_of(buffer_type(op.result).element)).tobytes()
-            segments.append(m.Segment(_address(op), at, len(raw)))
-            padding = -len(raw) % CONSTANT_ALIGNMENT
-            chunks += [raw, bytes(padding)]
-            at += len(raw) + padding
-        return tuple(segments), b"".join(chunks)
+            type_ = buffer_type(op.result)
+            dtype = dtype_of(type_.element)
+            size = dtype.bytes_of(prod(type_.extents))
+            segments.append(m.Segment(_address(op), at, size))
+            padding = -size % CONSTANT_ALIGNMENT
+            if self.values:
+                chunks += [memory_of(op.array(), dtype).data, bytes(padding)]
+            at += size + padding
+        return tuple(segments), b"".join(chunks) if self.values else bytes(at)
 
     def _symbol(self, name: str, value: SSAValue, host: Attribute | None) -> m.Symbol:
         type_ = buffer_type(value)
@@ -144,6 +148,12 @@ class Emitter:
 
     def map(self, value: SSAValue, extents: Sequence[int] | None = None, pad: float = 0.0) -> int:
         """The number of the tensor map of a view of a buffer: its own extents, or fewer. That of a scalar has a dim."""
+        key = value, None if extents is None else tuple(extents), pad
+        if key not in self.known_maps:
+            self.known_maps[key] = self._map(value, extents, pad)
+        return self.known_maps[key]
+
+    def _map(self, value: SSAValue, extents: Sequence[int] | None, pad: float) -> int:
         type_, root = buffer_type(value), storage(value)
         dtype = dtype_of(type_.element)
         slots = kpu.slot_dims(root)
@@ -315,7 +325,7 @@ def _address(op: Any) -> int:
 
 def _layer(op: kpu.LayerOp) -> m.Layer:
     info = op.info
-    mapping = info.data.get("mapping")
+    mapping, alternatives = info.data.get("mapping"), info.data.get("alternatives")
     return m.Layer(
         name=op.sym_name.data,
         op=info_str(info, "op"),
@@ -325,6 +335,11 @@ def _layer(op: kpu.LayerOp) -> m.Layer:
         compulsory_dram_bytes=info_int(info, "compulsory_dram_bytes"),
         estimated_cycles=info_int(info, "estimated_cycles"),
         tiling=_tiling(mapping) if isinstance(mapping, MappingAttr) else {},
+        alternatives=tuple(
+            {"cycles": a.data.cycles or 0, **_tiling(a)}
+            for a in (alternatives if isinstance(alternatives, ArrayAttr) else ())
+            if isinstance(a, MappingAttr)
+        ),
     )
 
 
@@ -348,11 +363,14 @@ def _tiling(attr: MappingAttr) -> dict[str, Any]:
     return {"l2": dict(mapping.l2), "result": mapping.result, "split": mapping.split, "parts": parts}
 
 
-def emit(module: ModuleOp, machine: Machine) -> m.Program:
-    """The binary program of a module's one scheduled kpu.program. Raises IRError where there is none."""
+def emit(module: ModuleOp, machine: Machine, values: bool = True) -> m.Program:
+    """The binary program of a module's one scheduled kpu.program; without `values` its constants are zeros.
+
+    Raises IRError where there is no such program.
+    """
     programs = [o for o in module.body.block.ops if isinstance(o, kpu.ProgramOp)]
     if len(programs) != 1:
         raise IRError(f"expected one kpu.program in the module, found {len(programs)}")
     if programs[0].target.data != machine.name:
         raise IRError(f"the program was made for target {programs[0].target.data}, not {machine.name}")
-    return Emitter(programs[0], machine).run()
+    return Emitter(programs[0], machine, values).run()

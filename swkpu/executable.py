@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from swkpu.program.model import Program
 from swkpu.report.report import Check, Report
 from swkpu.signature import Signature
 from swkpu.target import Machine, load_target
+
+if TYPE_CHECKING:
+    from swkpu.report.explain import Explanation
+    from swkpu.sim.timing import Timing
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MODES = ("functional", "cycle", "power")
@@ -103,21 +107,30 @@ class Executable:
         """Cycles and energy without values. In mode `functional` shared ports are never contended for."""
         import dataclasses
 
+        check_mode(mode)
+        if mode not in self._reports:
+            self._simulate(mode)
+        report = self._reports[mode]
+        return report if check is None else dataclasses.replace(report, check=check)
+
+    def _simulate(self, mode: str) -> Timing:
         from swkpu.report.build import build_report
         from swkpu.sim.energy import simulate_energy
         from swkpu.sim.timing import simulate_timing
 
-        check_mode(mode)
-        if mode not in self._reports:
-            start = time.perf_counter()
-            timing = simulate_timing(self.program, self.machine, contention=mode != "functional")
-            energy = simulate_energy(self.program, self.machine, timing)
-            seconds = time.perf_counter() - start
-            self._reports[mode] = build_report(
-                self.program, self.machine, timing, energy, seconds, self.compile_seconds
-            )
-        report = self._reports[mode]
-        return report if check is None else dataclasses.replace(report, check=check)
+        start = time.perf_counter()
+        timing = simulate_timing(self.program, self.machine, contention=mode != "functional")
+        energy = simulate_energy(self.program, self.machine, timing)
+        seconds = time.perf_counter() - start
+        self._reports[mode] = build_report(self.program, self.machine, timing, energy, seconds, self.compile_seconds)
+        return timing
+
+    def explain(self) -> Explanation:
+        """What bounds every layer, how it is mapped, and where its cycles go, in a cycle-mode simulation."""
+        from swkpu.report.explain import explain
+
+        timing = self._simulate("cycle")
+        return explain(self.program, self.machine, timing, self._reports["cycle"])
 
     def write_trace(self, path: str) -> None:
         """Write the timeline of a cycle-mode simulation for Perfetto or chrome://tracing."""

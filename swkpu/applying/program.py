@@ -155,6 +155,7 @@ class ProgramLowering:
         kind = op.attributes.get("op")
         mac = op.combiner == "mac" and all(p.dataflow is not Dataflow.VECTOR for p in mapping.parts)
         dtypes = [dtype_of(type_of(v).element_type) for v in op.inputs]
+        alternatives = op.attributes.get("alternatives")
         self.layer(
             op,
             body,
@@ -164,7 +165,8 @@ class ProgramLowering:
                 "mac_type": StringAttr(cost.mac_type(*dtypes) if mac else ""),
                 "estimated_cycles": IntegerAttr(mapping.cycles or 0, i64),
                 "mapping": op.mapping,
-            },
+            }
+            | ({"alternatives": alternatives} if alternatives is not None else {}),
         )
 
     def fabric(self, op: RecurrenceOp, part: Part) -> str:
@@ -173,17 +175,6 @@ class ProgramLowering:
         accumulator = op.accumulator_type if not op.is_elementwise else type_of(op.result).element_type
         maps = local_maps(op)
         rows, cols = ([domain.index(d) for d in dims] for dims in (part.rows, part.cols))
-        new = kpu.FabricOp(
-            f"f{len(self.fabrics)}",
-            domain,
-            op.combiner,
-            accumulator,
-            maps,
-            rows,
-            cols,
-            part.dataflow,
-            op.epilogue.clone(),
-        )
         from swkpu.dialects.epilogue import fabric_program
 
         key = fabric_program(
@@ -198,6 +189,17 @@ class ProgramLowering:
             part.dataflow,
         )
         if key not in self.fabrics:
+            new = kpu.FabricOp(
+                f"f{len(self.fabrics)}",
+                domain,
+                op.combiner,
+                accumulator,
+                maps,
+                rows,
+                cols,
+                part.dataflow,
+                op.epilogue.clone(),
+            )
             self.fabrics[key] = new.sym_name.data
             Builder(InsertPoint.at_start(self.body)).insert(new)
         return self.fabrics[key]

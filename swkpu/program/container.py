@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 # As in PNG: the first byte keeps it from being text, the last two reveal a transfer in text mode.
 MAGIC = b"\x89SWKPU\r\n"
-VERSION = 3
+VERSION = 4
 ALIGNMENT = 64
 HEADER = Struct("<8sIIQII")
 ENTRY = Struct("<IIQQ")

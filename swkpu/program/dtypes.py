@@ -29,7 +29,7 @@ class DType(IntEnum):
 
     @property
     def bits(self) -> int:
-        return {0: 4, 1: 8, 2: 32, 3: 16, 4: 16, 5: 32, 6: 8, 7: 64}[self.value]
+        return BITS[self]
 
     @property
     def bytes(self) -> int:
@@ -81,3 +81,7 @@ class DType(IntEnum):
             return value
         low, high = self.integer_range
         return int(min(max(value, low), high))
+
+
+BITS = (4, 8, 32, 16, 16, 32, 8, 64)
+"""Of each DType, in the order of their numbers."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from swkpu.errors import ProgramError
-from swkpu.program.model import Command, End, Engine, Loop, Stream
+from swkpu.program.model import Command, End, Engine, Halt, Loop, Stream
+
+Array: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,87 @@ def steps(stream: Stream) -> Iterator[tuple[int, Command, list[int]]]:
             counters.append(0)
             starts.append(at)
         at += 1
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a static command runs: its enclosing loops' trip counts, and how far apart its instances are."""
+
+    index: int
+    trips: tuple[int, ...]
+    offset: int
+    pitches: tuple[int, ...]
+
+    def positions(self) -> Array:
+        """Where its instances are in the sequence of items, in order."""
+        result = np.full((), self.offset, dtype=np.int64)
+        for trips, pitch in zip(self.trips, self.pitches, strict=True):
+            result = np.add.outer(result, np.arange(trips, dtype=np.int64) * pitch)
+        return result.reshape(-1)
+
+    @property
+    def last(self) -> int:
+        """The position of the last instance."""
+        return self.offset + sum((n - 1) * pitch for n, pitch in zip(self.trips, self.pitches))
+
+
+def sites(stream: Stream) -> tuple[list[Site], int]:
+    """The sites of all commands that become items, and the number of items.
+
+    An item is a dynamic command, or a `loop` (on entry) or `end` (on exit) that carries semaphores. Every iteration of
+    a loop runs the same number of items, so an instance's position is affine in the counters.
+    """
+    commands = stream.commands
+    lengths = _loop_lengths(stream)
+    found: list[Site] = []
+    trips: list[int] = []
+    pitches: list[int] = []
+    starts: list[int] = []
+    position = 0
+    for index, command in enumerate(commands):
+        match command:
+            case Halt():
+                pass
+            case Loop():
+                if command.acquire:
+                    found.append(Site(index, tuple(trips), position, tuple(pitches)))
+                    position += 1
+                starts.append(position)
+                trips.append(command.count)
+                pitches.append(lengths[index])
+            case End():
+                position = starts.pop() + trips.pop() * pitches.pop()
+                if command.release:
+                    found.append(Site(index, tuple(trips), position, tuple(pitches)))
+                    position += 1
+            case _:
+                found.append(Site(index, tuple(trips), position, tuple(pitches)))
+                position += 1
+    return found, position
+
+
+def _loop_lengths(stream: Stream) -> dict[int, int]:
+    """Items of one iteration of each loop, by the index of its `loop`."""
+    lengths: dict[int, int] = {}
+    open_loops: list[tuple[int, int]] = []
+    items = 0
+    for index, command in enumerate(stream.commands):
+        match command:
+            case Halt():
+                pass
+            case Loop():
+                items += bool(command.acquire)
+                open_loops.append((index, items))
+                items = 0
+            case End():
+                start, before = open_loops.pop()
+                lengths[start] = items
+                loop = stream.commands[start]
+                trips = loop.count if isinstance(loop, Loop) else 1
+                items = before + trips * items + bool(command.release)
+            case _:
+                items += 1
+    return lengths
 
 
 def stream_name(stream: Stream) -> str:

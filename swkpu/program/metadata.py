@@ -31,7 +31,7 @@ def encode_facts(facts: Facts) -> bytes:
     except (TypeError, ValueError, RecursionError) as e:
         raise ProgramError(f"metadata: not JSON: {e}") from e
     for layer, decoded in zip(facts.layers, decode_facts(data).layers, strict=True):
-        if layer.tiling != decoded.tiling:
+        if (layer.tiling, layer.alternatives) != (decoded.tiling, decoded.alternatives):
             raise ProgramError(
                 f"metadata: the tiling of layer {layer.name!r} does not survive JSON; "
                 "use dicts with string keys, lists, strings, numbers, booleans and None"

@@ -411,7 +411,8 @@ class Segment:
 class Layer:
     """What the reports know of a layer.
 
-    `macs` is nominal: output points times reduction points, on nn after folding.
+    `macs` is nominal: output points times reduction points, on nn after folding. `alternatives` are the mappings that
+    the search found next best, each as `tiling` is with its estimated `cycles`.
     """
 
     name: str
@@ -422,6 +423,7 @@ class Layer:
     compulsory_dram_bytes: int
     estimated_cycles: int
     tiling: dict[str, Any] = field(default_factory=dict[str, Any])
+    alternatives: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,374 +1,164 @@
-"""Proof that a program has no races and cannot deadlock: happens-before over its semaphores.
+"""Proof that a program has no races and cannot deadlock.
 
-The program is run abstractly: streams advance through their commands, semaphores count, and every stream carries a
-vector clock (Mattern, "Virtual Time and Global States of Distributed Systems", 1989) of the commands of other streams
-that are known to be complete. A semaphore has one releasing and one acquiring stream, so the n-th token taken is the
-n-th given, and whoever takes it knows what the giver knew. Two accesses of the same bytes, at least one of them a
-write, must be ordered by these clocks; which values they carry does not matter. The order in which the streams are
-advanced does not matter either: tokens decide, and they are the same in every order.
+Two accesses of the same bytes, at least one of them a write, must be ordered by the program's semaphores
+(`swkpu/program/ordering.py`); which values they carry does not matter.
+
+Uses of memory by static commands are compared first, all instances together: most pairs touch different bytes, or the
+last instance of one is known to be complete when the first of the other starts. Only what is left is compared
+instance by instance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from swkpu.errors import ProgramError
-from swkpu.program.footprint import Footprint
-from swkpu.program.loops import steps as walk
-from swkpu.program.loops import stream_name
-from swkpu.program.model import (
-    Command,
-    Coord,
-    End,
-    Exec,
-    Gather,
-    Load,
-    Loop,
-    Operand,
-    Program,
-    Pull,
-    Push,
-    Space,
-    Store,
-    TensorMap,
-    TileRange,
-)
+from swkpu.program.accesses import Boxes, Use, accesses
+from swkpu.program.loops import Array, Site, stream_name
+from swkpu.program.model import Program, Space
+from swkpu.program.ordering import Ordering
 
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-WHOLE = TileRange(0, 0, 1, 1)
-_COMPACT = 4096
+CHUNK = 1 << 20
+"""Pairs that are looked at together."""
+
+Conflict = tuple[tuple[int, int, int], Use, Use]
+"""Two uses that race, the later one in the abstract run first. The key orders conflicts as that run meets them."""
 
 
-@dataclass(frozen=True)
-class Region:
-    """The bounding box, per map dim, of what a command touches through one map over all its tiles."""
+class _Table:
+    """The uses of one memory by one stream, in the order of their first instances."""
 
-    map: TensorMap
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-    tiles: TileRange
-
-    @cached_property
-    def address(self) -> tuple[int, int]:
-        """First byte and one past the last."""
-        dtype = self.map.dtype
-        low = self.map.base + sum(c * s for c, s in zip(self.low, self.map.strides))
-        high = self.map.base + sum(c * s for c, s in zip(self.high, self.map.strides)) + dtype.step
-        return low // dtype.addresses_per_byte, -(-high // dtype.addresses_per_byte)
-
-    def disjoint(self, other: Region) -> bool:
-        """Do the boxes not meet? Decided per dim where both walk memory in the same way, else byte by byte."""
-        a, b = self.map, other.map
-        if (
-            self.tiles.first + self.tiles.count <= other.tiles.first
-            or other.tiles.first + other.tiles.count <= self.tiles.first
-        ):
-            return True
-        if a.base != b.base or a.strides != b.strides or a.dtype.addresses_per_byte != b.dtype.addresses_per_byte:
-            return not self.footprint.meets(other.footprint)
-        return any(
-            stride != 0 and (h1 < l2 or h2 < l1)
-            for l1, h1, l2, h2, stride in zip(self.low, self.high, other.low, other.high, a.strides)
-        )
-
-    @property
-    def footprint(self) -> Footprint:
-        """In half bytes, the smallest that an address counts."""
-        map = self.map
-        unit = 2 // map.dtype.addresses_per_byte
-        start = map.base + sum(lo * s for lo, s in zip(self.low, map.strides))
-        counts = [high - low + 1 for low, high in zip(self.low, self.high)]
-        return Footprint.of(unit * start, [unit * s for s in map.strides], counts, unit * map.dtype.step)
+    def __init__(self, ordering: Ordering, stream: int, uses: Sequence[Use]):
+        self.uses = sorted(uses, key=lambda u: u.first)
+        first = np.array([u.first for u in self.uses], dtype=np.int64)
+        last = np.array([u.last for u in self.uses], dtype=np.int64)
+        self.known = ordering.known(stream, first)
+        self.last = ordering.own(stream, last)
+        self.low = np.array([u.low for u in self.uses], dtype=np.int64)
+        self.high = np.array([u.high for u in self.uses], dtype=np.int64)
+        self.tile = np.array([u.access.tiles.first for u in self.uses], dtype=np.int64)
+        self.end = self.tile + np.array([u.access.tiles.count for u in self.uses], dtype=np.int64)
 
 
-@dataclass
-class _Reference:
-    """A command's use of one map, prepared for evaluation at loop counters."""
+class _Instances:
+    """The instances of a use, one by one."""
 
-    map: TensorMap
-    start: tuple[Coord, ...]
-    reach: tuple[tuple[int, int], ...]
-    tiles: TileRange
-    writes: bool
-
-    def region(self, counters: Sequence[int]) -> Region | None:
-        """What is touched at these counters, cut to the map's extents; None where that is nothing."""
-        low: list[int] = []
-        high: list[int] = []
-        for c, (before, after), extent, modulus in zip(self.start, self.reach, self.map.extents, self.map.moduli):
-            at = c.const
-            for d, coef in c.loops:
-                at += coef * counters[d]
-            first, last = max(at + before, 0), min(at + after, extent - 1)
-            if first > last:
-                return None
-            if modulus < extent:
-                if last - first >= modulus or first % modulus > last % modulus:
-                    first, last = 0, modulus - 1
-                else:
-                    first, last = first % modulus, last % modulus
-            low.append(first)
-            high.append(last)
-        return Region(self.map, tuple(low), tuple(high), self.tiles)
-
-
-def _reach(
-    start: Sequence[Coord], axes: Sequence[int], steps: Sequence[int], box: Sequence[int], tiles: TileRange
-) -> tuple[tuple[int, int], ...]:
-    """Per map dim, the least and largest coordinate relative to the start of tile (0, 0)."""
-    size = dict.fromkeys(range(len(start)), 0)
-    for axis, step, extent in zip(axes, steps, box):
-        size[axis] = step * (extent - 1)
-    out: list[tuple[int, int]] = []
-    for d, c in enumerate(start):
-        moves = (c.tiles[0] * (tiles.n0 - 1), c.tiles[1] * (tiles.n1 - 1))
-        out.append((sum(min(0, m) for m in moves), sum(max(0, m) for m in moves) + size[d]))
-    return tuple(out)
-
-
-class _Log:
-    """Accesses of one memory, searched by address."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.data: Ints = np.zeros((_COMPACT, 5), np.int64)  # low, high, stream, sequence, writes
-        self.who: list[tuple[Region, Command, int]] = []
-
-    def append(self, rows: Ints, who: Sequence[tuple[Region, Command, int]]) -> None:
-        while self.count + len(rows) > len(self.data):
-            self.data = np.concatenate([self.data, np.zeros_like(self.data)])
-        self.data[self.count : self.count + len(rows)] = rows
-        self.who += who
-        self.count += len(rows)
-
-    def unordered(
-        self, region: Region, stream: int, clock: Ints, writes: bool
-    ) -> Iterator[tuple[Region, Command, int]]:
-        low, high = region.address
-        d = self.data[: self.count]
-        hit = (d[:, 0] < high) & (d[:, 1] > low) & (d[:, 3] > clock[d[:, 2]]) & (d[:, 2] != stream)
-        if not writes:
-            hit &= d[:, 4] != 0
-        for i in np.nonzero(hit)[0]:
-            yield self.who[i]
-
-    def unknown(self, known: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Which accesses lie after what is known of each stream."""
-        d = self.data[: self.count]
-        return d[:, 3] > known[d[:, 2]]
-
-    def take(self, which: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[Ints, list[tuple[Region, Command, int]]]:
-        """Remove some accesses and return them."""
-        taken = self.data[: self.count][which].copy(), [w for w, out in zip(self.who, which) if out]
-        kept = self.data[: self.count][~which]
-        self.who = [w for w, out in zip(self.who, which) if not out]
-        self.count = len(kept)
-        self.data[: self.count] = kept
-        return taken
-
-
-class _History:
-    """Accesses of one memory that some stream may not know of yet. Those that all busy streams know of are `old`: only
-    a stream that has been idle looks there.
-    """
-
-    def __init__(self, streams: int) -> None:
-        self.recent, self.old = _Log(), _Log()
-        self.latest_old: Ints = np.zeros(streams, np.int64)
-
-    def add(self, region: Region, command: Command, stream: int, sequence: int, writes: bool) -> None:
-        low, high = region.address
-        row = np.array([[low, high, stream, sequence, writes]], np.int64)
-        self.recent.append(row, [(region, command, stream)])
-
-    def unordered(
-        self, region: Region, stream: int, clock: Ints, writes: bool
-    ) -> Iterator[tuple[Region, Command, int]]:
-        """Accesses that touch the same bytes, conflict, and are not known to be complete."""
-        yield from self.recent.unordered(region, stream, clock, writes)
-        if self.old.count and (self.latest_old > clock).any():
-            yield from self.old.unordered(region, stream, clock, writes)
-
-    def compact(self, known: Ints, known_to_busy: Ints) -> None:
-        """Forget what every stream knows of: `known[s]` is the least any other stream knows of stream s."""
-        for log in (self.recent, self.old):
-            log.take(~log.unknown(known))
-        self.old.append(*self.recent.take(~self.recent.unknown(known_to_busy)))
-        self.latest_old[:] = 0
-        rows = self.old.data[: self.old.count]
-        np.maximum.at(self.latest_old, rows[:, 2], rows[:, 3])
-
-
-@dataclass
-class _Semaphore:
-    """Tokens given so far with the giver's clock at each, and tokens taken."""
-
-    initial: int
-    given: int = 0
-    taken: int = 0
-    clocks: list[tuple[int, Ints]] = field(default_factory=list[tuple[int, Ints]])
-    at: int = 0
+    def __init__(self, ordering: Ordering, use: Use):
+        self.items = use.site.positions()
+        self.own = ordering.own(use.stream, self.items)
+        self.boxes: Boxes = use.access.boxes(use.site.trips)
+        self.some = self.boxes.some
+        self.low, self.high = self.boxes.addresses
 
 
 class RaceChecker:
+    """Finds the conflicts of a program, which must have passed `check`. Raises ProgramError for a deadlock."""
+
     def __init__(self, program: Program):
         self.program = program
-        count = len(program.streams)
-        self.clocks: list[Ints] = [np.zeros(count, np.int64) for _ in range(count)]
-        self.semaphores = [_Semaphore(n) for n in program.semaphores]
-        self.history: dict[tuple[Space, int], _History] = {}
-        self.references: dict[int, list[_Reference]] = {}
-        self.since_compact = 0
-        self.finished: set[int] = set()
-        self.at_compact: Ints = np.zeros(count, np.int64)
+        self.ordering = Ordering(program)
+        self._instances: dict[int, _Instances] = {}
 
     def check(self) -> None:
-        """Raises ProgramError for a race or a deadlock, naming the commands."""
-        steps = [walk(s) for s in self.program.streams]
-        current = [next(s, None) for s in steps]
-        while any(c is not None for c in current):
-            progress = False
-            for number, step in enumerate(current):
-                while step is not None and self._ready(step[1]):
-                    self._run(number, step[1], step[2])
-                    progress = True
-                    step = next(steps[number], None)
-                current[number] = step
-                if step is None:
-                    self.finished.add(number)
-            if not progress:
-                blocked = [self._blocked(i, c[0], c[1]) for i, c in enumerate(current) if c is not None]
-                raise ProgramError("the program deadlocks: " + "; ".join(blocked))
+        """Raises ProgramError for a race, naming the two commands that an abstract run meets first."""
+        found: list[Conflict] = []
+        for by_stream in self._uses.values():
+            tables = [
+                (writes, stream, _Table(self.ordering, stream, uses))
+                for (stream, writes), uses in sorted(by_stream.items())
+            ]
+            for n, (writes, stream, table) in enumerate(tables):
+                for other_writes, other_stream, other in tables[n + 1 :]:
+                    if stream != other_stream and (writes or other_writes):
+                        found += self._conflicts(table, other, stream, other_stream)
+        if found:
+            _, later, earlier = min(found, key=lambda conflict: conflict[0])
+            raise ProgramError(self._race(later, earlier))
 
-    def _ready(self, command: Command) -> bool:
-        for a in command.acquire:
-            s = self.semaphores[a.semaphore]
-            if s.initial + s.given - s.taken < a.count:
-                return False
-        return True
+    @cached_property
+    def _uses(self) -> dict[tuple[Space, int], dict[tuple[int, bool], list[Use]]]:
+        """By memory, then by stream and whether they write."""
+        uses: dict[tuple[Space, int], dict[tuple[int, bool], list[Use]]] = {}
+        for stream, sites in enumerate(self.ordering.sites):
+            for site in sites:
+                for use in self._uses_of(stream, site):
+                    by_stream = uses.setdefault(use.access.memory, {})
+                    by_stream.setdefault((stream, use.access.writes), []).append(use)
+        return uses
 
-    def _blocked(self, stream: int, index: int, command: Command) -> str:
-        name = stream_name(self.program.streams[stream])
-        for a in command.acquire:
-            s = self.semaphores[a.semaphore]
-            if s.initial + s.given - s.taken < a.count:
-                return f"{name} command {index} ({command.mnemonic}) waits for semaphore {a.semaphore}"
-        return f"{name} command {index}"
+    def _uses_of(self, stream: int, site: Site) -> Iterator[Use]:
+        command = self.program.streams[stream].commands[site.index]
+        for number, access in enumerate(accesses(self.program, command)):
+            span = access.span(site.trips)
+            if span is not None:
+                yield Use(stream, site, number, access, *span)
 
-    def _run(self, stream: int, command: Command, counters: Sequence[int]) -> None:
-        clock = self.clocks[stream]
-        for a in command.acquire:
-            s = self.semaphores[a.semaphore]
-            s.taken += a.count
-            wanted = s.taken - s.initial
-            while s.at < len(s.clocks) and (s.at == 0 or s.clocks[s.at - 1][0] < wanted) and wanted > 0:
-                np.maximum(clock, s.clocks[s.at][1], out=clock)
-                s.at += 1
-        if not isinstance(command, Loop | End):
-            clock[stream] += 1
-            for reference in self._references(command):
-                self._access(stream, command, reference, counters)
-        for r in command.release:
-            s = self.semaphores[r.semaphore]
-            s.given += r.count
-            s.clocks.append((s.given, clock.copy()))
-        self.since_compact += 1
-        if self.since_compact >= _COMPACT:
-            self._compact()
+    def _conflicts(self, a: _Table, b: _Table, stream_a: int, stream_b: int) -> Iterator[Conflict]:
+        """Between the uses of two streams."""
+        # Of a's uses in order: from the first that b does not know to be complete to the last that does not know b's.
+        begin = np.searchsorted(np.maximum.accumulate(a.last), b.known[:, stream_a], side="right")
+        end = np.searchsorted(a.known[:, stream_b], b.last, side="left")
+        for j, i in _pairs(begin, end):
+            meet = (a.last[i] > b.known[j, stream_a]) & (a.low[i] < b.high[j]) & (b.low[j] < a.high[i])
+            meet &= (a.tile[i] < b.end[j]) & (b.tile[j] < a.end[i])
+            for k in np.flatnonzero(meet).tolist():
+                yield from self._compare(a.uses[int(i[k])], b.uses[int(j[k])])
 
-    def _access(self, stream: int, command: Command, reference: _Reference, counters: Sequence[int]) -> None:
-        region = reference.region(counters)
-        if region is None:
-            return
-        clock = self.clocks[stream]
-        key = (reference.map.space, reference.tiles.group if reference.map.space is Space.L1 else 0)
-        if key not in self.history:
-            self.history[key] = _History(len(self.clocks))
-        history = self.history[key]
-        for other, first, owner in history.unordered(region, stream, clock, reference.writes):
-            if not region.disjoint(other):
-                raise ProgramError(self._race(stream, command, reference, owner, first, key[0]))
-        history.add(region, command, stream, int(clock[stream]), reference.writes)
+    def _compare(self, use_a: Use, use_b: Use) -> Iterator[Conflict]:
+        """Instance by instance."""
+        a, b = self._of(use_a), self._of(use_b)
+        begin = np.searchsorted(a.own, self.ordering.known(use_b.stream, b.items, use_a.stream), side="right")
+        end = np.searchsorted(self.ordering.known(use_a.stream, a.items, use_b.stream), b.own, side="left")
+        for j, i in _pairs(begin, end):
+            meet = (a.low[i] < b.high[j]) & (b.low[j] < a.high[i]) & a.some[i] & b.some[j]
+            i, j = i[meet], j[meet]
+            if not len(i):
+                continue
+            race = ~a.boxes.apart(b.boxes, i, j)
+            for k in np.flatnonzero(race)[:1].tolist():
+                yield self._conflict(use_a, use_b, int(a.items[i[k]]), int(b.items[j[k]]))
 
-    def _race(
-        self, stream: int, command: Command, reference: _Reference, other: int, first: Command, space: Space
-    ) -> str:
-        verb = "writes" if reference.writes else "reads"
-        return (
-            f"race in {space.name}: {self._name(stream, command)} {verb} memory that {self._name(other, first)} uses, "
-            f"and no semaphore orders them"
-        )
+    def _conflict(self, a: Use, b: Use, item_a: int, item_b: int) -> Conflict:
+        ran_a, ran_b = self.ordering.executed(a.stream, item_a), self.ordering.executed(b.stream, item_b)
+        if ran_a > ran_b:
+            return (ran_a, a.number, ran_b), a, b
+        return (ran_b, b.number, ran_a), b, a
 
-    def _name(self, stream: int, command: Command) -> str:
-        s = self.program.streams[stream]
-        index = next(i for i, c in enumerate(s.commands) if c is command)
-        return (
-            f"{stream_name(s)} command {index} ({command.mnemonic}, layer '{self.program.layers[command.layer].name}')"
-        )
+    def _of(self, use: Use) -> _Instances:
+        key = id(use)
+        if key not in self._instances:
+            self._instances[key] = _Instances(self.ordering, use)
+        return self._instances[key]
 
-    def _compact(self) -> None:
-        self.since_compact = 0
-        own = np.array([clock[i] for i, clock in enumerate(self.clocks)])
-        left = [i for i in range(len(own)) if i not in self.finished]
-        busy = [i for i in left if own[i] > self.at_compact[i]]
-        self.at_compact = own
-        table = np.stack(self.clocks)
-        np.fill_diagonal(table, np.iinfo(np.int64).max)
-        forever = np.full(len(own), np.iinfo(np.int64).max)
-        known = table[left].min(axis=0, initial=np.iinfo(np.int64).max) if left else forever
-        known_to_busy = table[busy].min(axis=0, initial=np.iinfo(np.int64).max) if busy else known
-        for history in self.history.values():
-            history.compact(known, known_to_busy)
-        for s in self.semaphores:
-            if s.at > _COMPACT:
-                del s.clocks[: s.at - 1]
-                s.at = 1
+    def _race(self, later: Use, earlier: Use) -> str:
+        verb = "writes" if later.access.writes else "reads"
+        where, names = later.access.map.space.name, (self._name(later), self._name(earlier))
+        return f"race in {where}: {names[0]} {verb} memory that {names[1]} uses, and no semaphore orders them"
 
-    # -- what commands touch --
+    def _name(self, use: Use) -> str:
+        stream, index = self.program.streams[use.stream], use.site.index
+        command = stream.commands[index]
+        layer = self.program.layers[command.layer].name
+        return f"{stream_name(stream)} command {index} ({command.mnemonic}, layer '{layer}')"
 
-    def _references(self, command: Command) -> list[_Reference]:
-        key = id(command)
-        if key not in self.references:
-            self.references[key] = list(self._prepare(command))
-        return self.references[key]
 
-    def _prepare(self, command: Command) -> Iterator[_Reference]:
-        maps = self.program.maps
-        match command:
-            case Load() | Store() | Push() | Pull():
-                tiles = command.tiles if isinstance(command, Push | Pull) else WHOLE
-                for block, writes in ((command.src, False), (command.dst, True)):
-                    reach = _reach(block.start, block.axes, block.steps, command.box, tiles)
-                    yield _Reference(maps[block.map], block.start, reach, tiles, writes)
-            case Gather():
-                for block, writes in ((command.src, False), (command.index, False), (command.dst, True)):
-                    start = list(block.start)
-                    reach = list(_reach(block.start, block.axes, block.steps, command.box, WHOLE))
-                    if block is command.src:
-                        # Which of its coordinates are read is known when the program runs.
-                        start[command.dim] = Coord()
-                        reach[command.dim] = (0, maps[block.map].extents[command.dim] - 1)
-                    yield _Reference(maps[block.map], tuple(start), tuple(reach), WHOLE, writes)
-            case Exec():
-                *sources, result = command.operands
-                for operand in sources:
-                    yield self._operand(operand, command.tiles, False)
-                yield self._operand(result, command.tiles, True)
-                if command.accumulator is not None:
-                    yield self._operand(command.accumulator, command.tiles, True)
-            case _:
-                return
-
-    def _operand(self, operand: Operand, tiles: TileRange, writes: bool) -> _Reference:
-        """An operand block, taken whole: all of its map but the slot dims."""
-        map = self.program.maps[operand.map]
-        reach = tuple((0, 0) if m < e else (0, m - 1) for e, m in zip(map.extents, map.moduli))
-        return _Reference(map, operand.start, reach, tiles, writes)
+def _pairs(begin: Array, end: Array) -> Iterator[tuple[Array, Array]]:
+    """All (j, i) with begin[j] <= i < end[j], some at a time."""
+    counts = np.maximum(end - begin, 0)
+    total = np.cumsum(counts)
+    first = 0
+    while first < len(counts):
+        before = int(total[first - 1]) if first else 0
+        last = max(int(np.searchsorted(total, before + CHUNK, side="right")), first + 1)
+        some = counts[first:last]
+        if some.any():
+            j = np.repeat(np.arange(first, last), some)
+            starts = np.repeat(begin[first:last] - (np.cumsum(some) - some), some)
+            yield j, starts + np.arange(len(j))
+        first = last
 
 
 def check_races(program: Program) -> None:

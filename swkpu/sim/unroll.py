@@ -8,7 +8,7 @@ first), the two tile coordinates, then one per box dim that shares a map dim wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from swkpu.program.loops import sites
 from swkpu.program.model import (
     Block,
     Coord,
@@ -23,7 +24,6 @@ from swkpu.program.model import (
     Engine,
     Exec,
     Gather,
-    Halt,
     Load,
     Loop,
     Program,
@@ -126,22 +126,6 @@ class UnrolledStream:
         return result
 
 
-@dataclass(frozen=True)
-class _Site:
-    """Where a static command runs: its enclosing loops' trip counts, and how far apart its instances are."""
-
-    index: int
-    trips: tuple[int, ...]
-    offset: int
-    pitches: tuple[int, ...]
-
-    def positions(self) -> Array:
-        result = np.full((), self.offset, dtype=np.int64)
-        for trips, pitch in zip(self.trips, self.pitches, strict=True):
-            result = np.add.outer(result, np.arange(trips, dtype=np.int64) * pitch)
-        return result.reshape(-1)
-
-
 def unroll(program: Program, machine: Machine) -> tuple[UnrolledStream, ...]:
     """Every stream of the program, unrolled."""
     return tuple(unroll_stream(program, machine, s) for s in program.streams)
@@ -156,7 +140,7 @@ def stream_name(machine: Machine, stream: Stream) -> str:
 
 
 def unroll_stream(program: Program, machine: Machine, stream: Stream) -> UnrolledStream:
-    sites, length = _sites(stream)
+    places, length = sites(stream)
     shared_count = len(STREAM_RESOURCES[stream.engine])
     command = np.zeros(length, dtype=np.int64)
     shared = tuple(np.zeros(length, dtype=np.int64) for _ in range(shared_count))
@@ -164,7 +148,7 @@ def unroll_stream(program: Program, machine: Machine, stream: Stream) -> Unrolle
     is_control = np.zeros(length, dtype=np.bool_)
     fabric = np.full(length, -1, dtype=np.int64)
     costs: dict[int, CommandCost] = {}
-    for site in sites:
+    for site in places:
         static = stream.commands[site.index]
         at = site.positions()
         command[at] = site.index
@@ -227,64 +211,6 @@ def _program_loads(fabric: Array) -> npt.NDArray[np.bool_]:
         loads[execs[0]] = True
         loads[execs[1:]] = ran[1:] != ran[:-1]
     return loads
-
-
-def _sites(stream: Stream) -> tuple[list[_Site], int]:
-    """The sites of all commands that become items, and the number of items.
-
-    Every iteration of a loop runs the same number of items, so an instance's position is affine in the counters.
-    """
-    commands = stream.commands
-    lengths = _loop_lengths(stream)
-    sites: list[_Site] = []
-    trips: list[int] = []
-    pitches: list[int] = []
-    starts: list[int] = []
-    position = 0
-    for index, command in enumerate(commands):
-        match command:
-            case Halt():
-                pass
-            case Loop():
-                if command.acquire:
-                    sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
-                    position += 1
-                starts.append(position)
-                trips.append(command.count)
-                pitches.append(lengths[index])
-            case End():
-                position = starts.pop() + trips.pop() * pitches.pop()
-                if command.release:
-                    sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
-                    position += 1
-            case _:
-                sites.append(_Site(index, tuple(trips), position, tuple(pitches)))
-                position += 1
-    return sites, position
-
-
-def _loop_lengths(stream: Stream) -> dict[int, int]:
-    """Items of one iteration of each loop, by the index of its `loop`."""
-    lengths: dict[int, int] = {}
-    open_loops: list[tuple[int, int]] = []
-    items = 0
-    for index, command in enumerate(stream.commands):
-        match command:
-            case Halt():
-                pass
-            case Loop():
-                items += bool(command.acquire)
-                open_loops.append((index, items))
-                items = 0
-            case End():
-                start, before = open_loops.pop()
-                lengths[start] = items
-                loop = stream.commands[start]
-                trips = loop.count if isinstance(loop, Loop) else 1
-                items = before + trips * items + bool(command.release)
-            case _:
-                items += 1
-    return lengths
 
 
 # ------------------------------------------------------------------------------------------------------- one command
@@ -370,18 +296,22 @@ def command_cost(program: Program, machine: Machine, command: object, trips: tup
             raise TypeError(f"not a command that takes time: {command!r}")
 
 
-def _in_chunks(trips: tuple[int, ...], inner: tuple[int, ...], evaluate: Callable[[_Grid], CommandCost]) -> CommandCost:
-    """Evaluate slices of the outermost loop, so that memory stays bounded."""
+def _grids(trips: tuple[int, ...], inner: tuple[int, ...]) -> Iterator[_Grid]:
+    """The grid of all instances in slices of the outermost loop."""
     if not trips:
-        return evaluate(_Grid(inner, 0, 0))
+        yield _Grid(inner, 0, 0)
+        return
     if 0 in trips:
         raise ValueError("a command that never runs has no cost")
     per_trip = prod(trips[1:]) * prod(inner)
     step = max(1, CHUNK // max(per_trip, 1))
-    parts = [
-        evaluate(_Grid((min(step, trips[0] - first), *trips[1:], *inner), len(trips), first))
-        for first in range(0, trips[0], step)
-    ]
+    for first in range(0, trips[0], step):
+        yield _Grid((min(step, trips[0] - first), *trips[1:], *inner), len(trips), first)
+
+
+def _in_chunks(trips: tuple[int, ...], inner: tuple[int, ...], evaluate: Callable[[_Grid], CommandCost]) -> CommandCost:
+    """Evaluate slices of the outermost loop, so that memory stays bounded."""
+    parts = [evaluate(grid) for grid in _grids(trips, inner)]
     if len(parts) == 1:
         return parts[0]
     shared = tuple(np.concatenate(arrays) for arrays in zip(*(p.shared for p in parts), strict=True))
@@ -587,7 +517,10 @@ def _gather(program: Program, machine: Machine, command: Gather, grid: _Grid) ->
 # -------------------------------------------------------------------------------------------------------------- exec
 
 
-def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid) -> CommandCost:
+def _exec_cost(
+    program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid
+) -> tuple[list[Any], cost.ExecCost]:
+    """The points per domain dim of every instance and tile, and what they cost."""
     group = machine.tile_groups[command.tiles.group]
     fabric = program.fabrics[command.fabric]
     maps = [program.maps[o.map] for o in command.operands]
@@ -603,7 +536,14 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
             raw_out = raw_out | (grid.counters[depth] != count - 1).astype(np.int64)
     contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR
     run = cost.reduction_run(fabric, command.box, [m.strides for m in maps[:2]], dtypes) if contracts else 0
-    this = cost.exec_cost(group, fabric, dtypes, points, run, raw_in, raw_out)
+    return points, cost.exec_cost(group, fabric, dtypes, points, run, raw_in, raw_out)
+
+
+def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid) -> CommandCost:
+    group = machine.tile_groups[command.tiles.group]
+    fabric = program.fabrics[command.fabric]
+    points, this = _exec_cost(program, machine, command, trips, grid)
+    contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR
     tiles = grid.tiles
     counts = Counts(
         macs=grid.grand_total(grid.total(cost.product(points), tiles)) if contracts else 0,
@@ -612,5 +552,65 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
         l1_write_bytes=grid.grand_total(grid.total(this.l1_write_bytes, tiles)),
     )
     own = grid.instances(grid.largest(this.cycles, tiles))
+    dtypes = [program.maps[o.map].dtype for o in command.operands[:2]]
     multiplied = group.multiplied_as(cost.mac_type(dtypes[0], dtypes[1])) if contracts else None
     return CommandCost((), own, counts, multiplied)
+
+
+@dataclass(frozen=True)
+class TileCycles:
+    """What the tiles of one exec command do in their cycles, summed over its instances and tiles.
+
+    steps           MAC steps of the array, whether or not each processing element has something to multiply
+    drain_limited   what passes take longer because the array's rows drain or load
+    stream_limited  ... because of the L1's rate
+    vector_limited  ... because of the vector lanes' part of the epilogue
+    fill            skew, the last drain, the last vector work
+    partial_sums    raw accumulators read and written
+    vector          work on the vector lanes of an exec without the array
+    """
+
+    steps: int = 0
+    drain_limited: int = 0
+    stream_limited: int = 0
+    vector_limited: int = 0
+    fill: int = 0
+    partial_sums: int = 0
+    vector: int = 0
+
+    def __add__(self, other: TileCycles) -> TileCycles:
+        return TileCycles(**{k: v + getattr(other, k) for k, v in vars(self).items()})
+
+    @property
+    def total(self) -> int:
+        return sum(vars(self).values())
+
+
+def tile_cycles(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...]) -> TileCycles:
+    """Where the cycles of an exec inside loops of these trip counts go. They add up to those of all its tiles."""
+    inner = (command.tiles.n0, command.tiles.n1)
+    parts = _grids(trips, inner)
+    return sum((_tile_cycles(program, machine, command, trips, grid) for grid in parts), start=TileCycles())
+
+
+def _tile_cycles(program: Program, machine: Machine, command: Exec, trips: tuple[int, ...], grid: _Grid) -> TileCycles:
+    this = _exec_cost(program, machine, command, trips, grid)[1]
+    some = np.asarray(this.cycles, dtype=np.int64) > 0
+
+    def total(cycles: Count) -> int:
+        return int(grid.total(np.where(some, cycles, 0), range(len(grid.shape))).reshape(()))
+
+    if this.array is None:
+        work = cost.ceil_div(this.vector_ops, machine.tile_groups[command.tiles.group].vector_lanes)
+        return TileCycles(vector=total(work), stream_limited=total(this.cycles - work))
+    a = this.array
+    with_rows = cost.maximum(a.steps, a.rows)
+    one_pass = cost.maximum(with_rows, a.stream)
+    return TileCycles(
+        steps=total(a.passes * a.steps),
+        drain_limited=total(a.passes * (with_rows - a.steps)),
+        stream_limited=total(a.passes * (one_pass - with_rows)),
+        vector_limited=total(a.finishing * (cost.maximum(one_pass, a.vector) - one_pass)),
+        fill=total(a.fill),
+        partial_sums=total(a.raw),
+    )

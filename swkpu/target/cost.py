@@ -347,6 +347,7 @@ class ExecCost:
     """One tile's execution of one box: cycles, and the counts that energy needs.
 
     `vector_ops` are operations on the vector lanes; `macs` is not here because it is the product of the points.
+    `array` says why the array takes these cycles; None for the vector lanes' work.
     """
 
     cycles: Count
@@ -354,6 +355,28 @@ class ExecCost:
     l1_read_bytes: Count
     l1_write_bytes: Count
     vector_ops: Count
+    array: ArrayTime | None = None
+
+
+@dataclass(frozen=True)
+class ArrayTime:
+    """What an exec's cycles on the array are made of, where its box is not empty:
+
+        passes · p + finishing · max(0, vector - p) + fill + raw    with p = max(steps, rows, stream)
+
+    steps      MAC steps of a pass          rows    draining (os) or loading (ws, is) the array's rows in a pass
+    stream     the pass's L1 traffic        vector  the vector lanes' part of a pass that finishes results
+    fill       `fill_cycles` and the last vector work              raw  accumulators read and written
+    """
+
+    passes: Count
+    finishing: Count
+    steps: Count
+    rows: Count
+    stream: Count
+    vector: Count
+    fill: Count
+    raw: Count
 
 
 def skew_cycles(group: TileGroup) -> int:
@@ -417,9 +440,10 @@ def contraction_cost(
         steps = outer_points * ceil_rate(run_points, rate)
         stream_bytes = ceil_div(reduction * (group.rows * rows_bits + group.cols * cols_bits), 8)
         vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes) * finishes
-        drain = hidden_cycles(group, drain_cycles(group))
-        one_pass = maximum(steps, drain, l1_read_cycles(group, stream_bytes), vector)
-        cycles = passes * one_pass + fill_cycles(group, passes) + vector
+        stream = l1_read_cycles(group, stream_bytes)
+        finishing, array_rows = passes, hidden_cycles(group, drain_cycles(group))
+        fill = fill_cycles(group, passes) + vector
+        cycles = passes * maximum(steps, array_rows, stream, vector) + fill
         read, written = passes * stream_bytes, 0
     else:
         moving, staying = (rows_points, cols_points) if stationary_on_cols else (cols_points, rows_points)
@@ -433,14 +457,12 @@ def contraction_cost(
         operand_bits = depth * (moving * moving_bits + group.cols * staying_bits)
         stream_bytes = ceil_div(operand_bits, 8) + moving * partial
         vector = ceil_div(moving * group.cols * vector_ops, group.vector_lanes) * finishes
-        one_pass = maximum(
-            ceil_rate(moving, min(rate, Fraction(1))),
-            hidden_cycles(group, group.rows),
-            l1_read_cycles(group, stream_bytes),
-            l1_write_cycles(group, moving * (partial + whole)),
-        )
-        cycles = (passes - columns) * one_pass + columns * maximum(one_pass, vector) + vector
-        cycles = cycles + fill_cycles(group, passes, group.rows)
+        steps = ceil_rate(moving, min(rate, Fraction(1)))
+        stream = maximum(l1_read_cycles(group, stream_bytes), l1_write_cycles(group, moving * (partial + whole)))
+        finishing, array_rows = columns, hidden_cycles(group, group.rows)
+        fill = fill_cycles(group, passes, group.rows) + vector
+        one_pass = maximum(steps, array_rows, stream)
+        cycles = (passes - columns) * one_pass + columns * maximum(one_pass, vector) + fill
         read, written = passes * stream_bytes, passes * moving * partial
     raw = results * ACCUMULATOR_BYTES
     raw_cycles = raw_in * l1_read_cycles(group, raw) + raw_out * l1_write_cycles(group, raw)
@@ -452,6 +474,7 @@ def contraction_cost(
             read + raw_in * raw + finishes * results * epilogue_bytes,
             written + raw_out * raw + finishes * results * result_bytes,
             finishes * results * vector_ops,
+            ArrayTime(passes, finishing, steps, array_rows, stream, vector, fill, raw_cycles),
         ),
     )
 
@@ -479,17 +502,20 @@ def depthwise_cost(
     vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes) * finishes
     steps = ceil_rate(reduction_points, macs_per_pe(group, precision))
     drain = hidden_cycles(group, drain_cycles(group))
-    one_pass = maximum(steps, drain, l1_read_cycles(group, stream_bytes), vector)
+    stream = l1_read_cycles(group, stream_bytes)
+    one_pass = maximum(steps, drain, stream, vector)
+    fill = fill_cycles(group, passes) + vector
     raw = results * ACCUMULATOR_BYTES
     raw_cycles = raw_in * l1_read_cycles(group, raw) + raw_out * l1_write_cycles(group, raw)
     return _where_any(
         results,
         ExecCost(
-            passes * one_pass + fill_cycles(group, passes) + vector + raw_cycles,
+            passes * one_pass + fill + raw_cycles,
             passes,
             passes * stream_bytes + raw_in * raw + finishes * results * epilogue_bytes,
             raw_out * raw + finishes * results * result_bytes,
             finishes * results * vector_ops,
+            ArrayTime(passes, passes, steps, drain, stream, vector, fill, raw_cycles),
         ),
     )
 
@@ -531,6 +557,7 @@ def _where_any(results: Count, cost: ExecCost) -> ExecCost:
         cost.l1_read_bytes * some,
         cost.l1_write_bytes * some,
         cost.vector_ops * some,
+        cost.array,
     )
 
 

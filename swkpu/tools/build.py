@@ -67,16 +67,19 @@ class Built:
     """What was chosen or measured of each layer, where that was asked for."""
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+MODEL_HELP = "a zoo model, a .pt2 file, or package.module:callable returning an nn.Module"
+
+
+def add_model(parser: argparse.ArgumentParser, metavar: str = "MODEL", help: str = MODEL_HELP) -> None:
     """What to compile, and for which shape."""
     add = parser.add_argument
-    add("model", metavar="MODEL", help="a zoo model, a .pt2 file, or package.module:callable returning an nn.Module")
+    add("model", metavar=metavar, help=help)
     add("--batch", type=int, metavar="N", help="batch size")
     add("--input-shape", type=_shape, metavar="N,C,H,W", help="shape of the model's input")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
+def add_options(parser: argparse.ArgumentParser, metavar: str = "MODEL", help: str = MODEL_HELP) -> None:
+    add_model(parser, metavar, help)
     add = parser.add_argument
     add("--target", default="kpu-t64", metavar="NAME", help="a target's name or .toml file (default: kpu-t64)")
     add("--profile", metavar="NAME", help="one of the target's power profiles, such as 6W")

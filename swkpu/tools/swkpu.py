@@ -10,6 +10,7 @@ from typing import Any
 
 from swkpu.tools import commands_calibrate as calibrating
 from swkpu.tools import commands_compile as compiling
+from swkpu.tools import commands_explain as explaining
 from swkpu.tools import commands_list as listing
 from swkpu.tools import commands_run as running
 from swkpu.tools import console
@@ -64,6 +65,12 @@ COMMANDS = {
         compiling.ESTIMATE_EXAMPLE,
         compiling.add_estimate,
         compiling.estimate_command,
+    ),
+    "explain": Command(
+        "say where a program's cycles go, layer by layer",
+        explaining.EXAMPLE,
+        explaining.add_explain,
+        explaining.explain_command,
     ),
     "models": Command("list the zoo's models", listing.MODELS_EXAMPLE, listing.add_models, listing.models_command),
     "targets": Command(
