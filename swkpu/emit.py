@@ -226,6 +226,8 @@ class Emitter:
                     out.append(m.Pull(tiles=self._tiles(op.tiles), **self._transfer(op), **common))
                 case kpu.ExecOp():
                     out.append(self._exec(op, common))
+                case kpu.ReduceOp():
+                    out.append(self._reduce(op, common))
                 case _:
                     raise IRError(f"{op.name} cannot stand in a stream")
 
@@ -313,6 +315,25 @@ class Emitter:
             clips=clips,
             reduction_loops=sum(1 << d for d in op.reduction_loops.data),
             accumulator=accumulator,
+            stage=op.stage,
+            **common,
+        )
+
+    def _reduce(self, op: kpu.ReduceOp, common: dict[str, Any]) -> m.Reduce:
+        box = op.box.data or (1,)
+
+        def block(value: SSAValue, start: AffineMap) -> m.Block:
+            slots = kpu.slot_dims(storage(value))
+            axes = tuple(k + slots for k in range(len(box)))
+            return m.Block(self.map(value), self.start(value, start), axes, (1,) * len(box))
+
+        return m.Reduce(
+            tiles=self._tiles(op.tiles),
+            src=block(op.src, op.src_start.data),
+            dst=block(op.dst, op.dst_start.data),
+            box=box,
+            receivers=op.receivers.value.data,
+            combiner=m.Combiner[op.combiner.data.upper()],
             **common,
         )
 
@@ -358,6 +379,7 @@ def _tiling(attr: MappingAttr) -> dict[str, Any]:
             "dataflow": p.dataflow.name.lower(),
             "buffers": p.buffers,
         }
+        | ({"finish": dict(p.finish)} if p.finish else {})
         for p in mapping.parts
     ]
     return {"l2": dict(mapping.l2), "result": mapping.result, "split": mapping.split, "parts": parts}

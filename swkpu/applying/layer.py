@@ -20,10 +20,10 @@ from swkpu.dialects.location import layer_name
 from swkpu.dialects.mapping import Mapping, Part
 from swkpu.dialects.nn import type_of
 from swkpu.errors import IRError
-from swkpu.mapping.geometry import PartGeometry, layer_geometry
-from swkpu.mapping.problem import axis_step, local_access
+from swkpu.mapping.geometry import Axis, PartGeometry, Spread, layer_geometry
+from swkpu.mapping.problem import axis_step, local_access, reads_outside
 from swkpu.mapping.views import View, read_views, write_view
-from swkpu.program.model import Space
+from swkpu.program.model import Space, Stage
 from swkpu.target import Machine
 
 
@@ -63,13 +63,36 @@ class Streamed:
     start: list[Linear]
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """A range of tiles, and the axes of what each of them does."""
+
+    range: TilesAttr
+    axes: tuple[Axis, ...]
+
+    @staticmethod
+    def of(part: Part, spread: PartGeometry | Spread) -> Tiles:
+        return Tiles(TilesAttr.of(part.group, 0, *spread.tiles), spread.axes)
+
+    @property
+    def box(self) -> list[int]:
+        """Points per domain dim of one exec."""
+        return [a.points for a in self.axes]
+
+
 class PartState:
     """A part while its code is made: its geometry, and the L1 blocks that are in scope."""
 
     def __init__(self, geometry: PartGeometry):
-        self.part, self.axes, self.loops = geometry.part, geometry.axes, geometry.loops
-        self.tiles = TilesAttr.of(geometry.part.group, 0, *geometry.tiles)
+        self.part, self.loops = geometry.part, geometry.loops
+        self.whole = Tiles.of(geometry.part, geometry)
+        self.finish = Tiles.of(geometry.part, geometry.finish) if geometry.finish is not None else None
         self.blocks: dict[int, SSAValue] = {}
+
+    @property
+    def last(self) -> Tiles:
+        """The tiles that run the epilogue."""
+        return self.whole if self.finish is None else self.finish
 
 
 class LayerLowering:
@@ -82,14 +105,20 @@ class LayerLowering:
         views = [*read_views(op), write_view(op)]
         self.maps = [v.exprs for v in views]
         self.values = [v for v, _ in op.reads]
-        self.sources = [program.view(buffers[v], view) for v, view in zip(self.values, views)]
-        self.target = program.view(buffers[op.result], views[-1])
+        self.views = views
+        self.sources = {
+            i: program.view(buffers[v], view) for i, (v, view) in enumerate(zip(self.values, views)) if v in buffers
+        }
         self.streamed: dict[int, Streamed] = {}
         geometry = layer_geometry(op, mapping, program.machine)
         self.l2_size, self.l2_loops = geometry.l2_size, geometry.l2_loops
         self.parts = [PartState(p) for p in geometry.parts]
-        self.overruns = any(a.covered > a.extent for p in self.parts for a in p.axes if a.dim >= self.domain.parallel)
-        self.result_space = buffer_type(buffers[op.result]).memory
+        reduced = [a for p in self.parts for a in p.whole.axes if a.dim >= self.domain.parallel]
+        self.overruns = any(a.covered > a.extent for a in reduced)
+        self.result_space = Space.L1
+        if op.result in buffers:
+            self.target = program.view(buffers[op.result], views[-1])
+            self.result_space = buffer_type(buffers[op.result]).memory
 
     # -- geometry --
 
@@ -138,15 +167,12 @@ class LayerLowering:
 
     def _emit_l2(self, scope: Scope, level: int) -> None:
         sizes = [self.l2_size.get(d, e) for d, e in enumerate(self.extents)]
-        for i, source in enumerate(self.sources):
+        for i, source in self.sources.items():
             if buffer_type(source).memory is Space.DRAM and self._level_in_l2(i) == level:
                 self._load(scope, i, sizes)
-        result = len(self.values)
-        stores = self.result_space is Space.DRAM and self._level_in_l2(result) == level
+        stores = self.result_space is Space.DRAM and self._level_in_l2(len(self.values)) == level
         if stores:
-            shape = self._block_shape(result, sizes)
-            alloc = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L2, level > 0)
-            self.streamed[result] = Streamed(alloc, scope.start)
+            self._open_store(scope, sizes)
         innermost = level == len(self.l2_loops)
         for state in self.parts:
             for i in range(len(self.values)):
@@ -160,17 +186,21 @@ class LayerLowering:
             with self._loop(scope, dim, ceil(self.extents[dim] / size), size) as inner:
                 self._emit_l2(inner, level + 1)
         if stores:
-            buffer = self.streamed[result].buffer
-            target = self.target
-            scope.builder.insert(
-                kpu.StoreOp(
-                    buffer,
-                    row_major(buffer_type(buffer).extents),
-                    target,
-                    self._origin(result, scope.start),
-                    buffer_type(buffer).extents,
-                )
-            )
+            self._close_store(scope)
+
+    def _open_store(self, scope: Scope, sizes: Sequence[int]) -> None:
+        """The L2 buffer of a result that goes to DRAM."""
+        result = len(self.values)
+        shape = self._block_shape(result, sizes)
+        alloc = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L2, scope.depth > 0)
+        self.streamed[result] = Streamed(alloc, scope.start)
+
+    def _close_store(self, scope: Scope) -> None:
+        result = len(self.values)
+        buffer = self.streamed[result].buffer
+        shape = buffer_type(buffer).extents
+        origin = self._origin(result, scope.start)
+        scope.builder.insert(kpu.StoreOp(buffer, row_major(shape), self.target, origin, shape))
 
     def _emit_l1(self, scope: Scope, state: PartState, level: int) -> None:
         parallel = sum(a.dim < self.domain.parallel for a in state.loops)
@@ -188,13 +218,14 @@ class LayerLowering:
     def _emit_results(self, scope: Scope, state: PartState, level: int) -> None:
         """One block of results: its buffer, the reduction, the way out."""
         result = len(self.values)
-        sizes = [a.size for a in state.axes]
-        shape = self._block_shape(result, sizes)
+        inputs = len(self.op.inputs)
         in_loop = scope.depth > 0
+        shape = self._block_shape(result, state.last.box)
         block = self._alloc(scope, shape, type_of(self.op.result).element_type, Space.L1, in_loop, state)
         reduction = state.loops[level:]
         accumulator = None
-        if reduction:
+        if reduction or state.finish is not None:
+            shape = self._block_shape(result, state.whole.box)
             accumulator = self._alloc(scope, shape, self.op.accumulator_type, Space.L1, False, state)
         inner, depths = scope, []
         for k, axis in enumerate(reduction):
@@ -207,8 +238,34 @@ class LayerLowering:
             for i in range(len(self.values)):
                 if self._level_in_l1(i, state) == level + k + 1:
                     self._push(inner, i, state, in_loop=True)
-        self._exec(inner, state, block, accumulator, depths)
-        self._pull(scope, state, block)
+        operands = [state.blocks[i] for i in range(result)] + [block]
+        if state.finish is None:
+            self._exec(inner, state, state.whole, operands, accumulator, depths)
+        else:
+            assert accumulator is not None
+            self._exec(inner, state, state.whole, operands[:inputs], accumulator, depths, Stage.PARTIAL)
+            total = self._reduce(scope, state, state.finish, accumulator)
+            self._exec(scope, state, state.finish, operands[inputs:], total, (), Stage.FINISH)
+        self._pull(scope, state.last, block)
+
+    def _reduce(self, scope: Scope, state: PartState, finish: Tiles, partial: SSAValue) -> SSAValue:
+        """The accumulators of a group of tiles combined: a slice in each of those that finish."""
+        result = self.maps[len(self.values)]
+        shape = self._block_shape(len(self.values), finish.box)
+        total = self._alloc(scope, shape, self.op.accumulator_type, Space.L1, False, state)
+        slices = {a.dim: a.slice for a in finish.axes if a.slice}
+        start = [Linear.of(0, {kpu.T0: sum(slices.get(d, 0) for d in e.dims)}) for e in result]
+        scope.builder.insert(
+            kpu.ReduceOp(
+                "add" if self.op.combiner == "mac" else self.op.combiner,
+                (partial, start),
+                (total, row_major(shape)),
+                shape,
+                finish.range.range.data[1],
+                state.whole.range,
+            )
+        )
+        return total
 
     def _alloc(
         self,
@@ -244,23 +301,28 @@ class LayerLowering:
     def _pad(self, operand: int) -> float:
         if operand >= len(self.op.inputs):
             return 0.0
-        return df.NEUTRAL[self.op.combiner] if self.overruns else self.op.pad_values[operand]
+        view = self.views[operand]
+        padded = reads_outside(view.exprs, view.extents, self.extents)
+        return df.NEUTRAL[self.op.combiner] if self.overruns and not padded else self.op.pad_values[operand]
 
-    def _start_of(self, scope: Scope, state: PartState) -> list[Linear]:
-        """Start of a tile's piece of the domain."""
+    def _start_of(self, scope: Scope, tiles: Tiles) -> list[Linear]:
+        """Start of a tile's piece of the domain, or of its slice of a piece."""
         out: list[Linear] = []
-        for axis, start in zip(state.axes, scope.start):
+        for axis, start in zip(tiles.axes, scope.start):
             start = start + axis.offset
             if axis.tile_coordinate is not None:
                 start = start + Linear.of(0, {axis.tile_coordinate: axis.pieces * axis.size})
+            if axis.slice:
+                start = start + Linear.of(0, {kpu.T0: axis.slice})
             out.append(start)
         return out
 
     def _push(self, scope: Scope, operand: int, state: PartState, in_loop: bool) -> None:
         value = self.values[operand]
-        shape = self._block_shape(operand, [a.size for a in state.axes])
+        tiles = state.whole if operand < len(self.op.inputs) else state.last
+        shape = self._block_shape(operand, tiles.box)
         block = self._alloc(scope, shape, type_of(value).element_type, Space.L1, in_loop, state)
-        origin = self._origin(operand, self._start_of(scope, state))
+        origin = self._origin(operand, self._start_of(scope, tiles))
         steps = self._steps(operand)
         source, pad = self.sources[operand], self._pad(operand)
         if operand in self.streamed:
@@ -268,39 +330,46 @@ class LayerLowering:
             base = self._origin(operand, stream.start)
             origin = [_divide(o - b, s) for o, b, s in zip(origin, base, steps)]
             source, steps = stream.buffer, [1] * len(steps)
-        push = kpu.PushOp(source, origin, block, row_major(shape), shape, steps=steps, pad=pad, tiles=state.tiles)
+        push = kpu.PushOp(source, origin, block, row_major(shape), shape, steps=steps, pad=pad, tiles=tiles.range)
         scope.builder.insert(push)
         state.blocks[operand] = block
 
     def _exec(
-        self, scope: Scope, state: PartState, block: SSAValue, accumulator: SSAValue | None, depths: Sequence[int]
+        self,
+        scope: Scope,
+        state: PartState,
+        tiles: Tiles,
+        blocks: Sequence[SSAValue],
+        accumulator: SSAValue | None,
+        depths: Sequence[int],
+        stage: Stage = Stage.WHOLE,
     ) -> None:
-        start = self._start_of(scope, state)
+        start = self._start_of(scope, tiles)
         clips: list[tuple[int, Linear, int]] = []
-        for axis in state.axes:
+        for axis in tiles.axes:
             d, full = axis.dim, self.extents[axis.dim]
             if d in self.l2_size:
                 if ceil(full / self.l2_size[d]) * self.l2_size[d] > full or axis.covered > axis.extent:
                     clips.append((d, start[d], full))
             elif axis.covered > axis.extent and d < self.domain.parallel:
                 clips.append((d, start[d], axis.offset + axis.extent))
-        blocks = [state.blocks[i] for i in range(len(self.values))] + [block]
         fabric = self.program.fabric(self.op, state.part)
         exec_op = kpu.ExecOp(
             fabric,
-            state.tiles,
+            tiles.range,
             blocks,
             [row_major(buffer_type(b).extents) for b in blocks],
-            [a.size for a in state.axes],
+            tiles.box,
             clips,
             accumulator,
             depths,
+            stage,
         )
         scope.builder.insert(exec_op)
 
-    def _pull(self, scope: Scope, state: PartState, block: SSAValue) -> None:
+    def _pull(self, scope: Scope, tiles: Tiles, block: SSAValue) -> None:
         result = len(self.values)
-        origin = self._origin(result, self._start_of(scope, state))
+        origin = self._origin(result, self._start_of(scope, tiles))
         target = self.target
         if result in self.streamed:
             stream = self.streamed[result]
@@ -309,7 +378,7 @@ class LayerLowering:
         extents = buffer_type(target).extents
         within = list(extents)
         for position, e in enumerate(self.maps[result]):
-            axis = state.axes[e.dims[0]]
+            axis = tiles.axes[e.dims[0]]
             if axis.covered > axis.extent and axis.offset + axis.extent < within[position]:
                 within[position] = axis.offset + axis.extent
         shape = buffer_type(block).extents
@@ -320,7 +389,7 @@ class LayerLowering:
             origin,
             shape,
             within=None if within == list(extents) else within,
-            tiles=state.tiles,
+            tiles=tiles.range,
         )
         scope.builder.insert(pull)
 

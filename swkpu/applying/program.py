@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, StringAttr, i64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
+from swkpu.applying.group import GroupLowering, member_names
 from swkpu.applying.layer import LayerLowering
 from swkpu.applying.moves import MoveLowering
 from swkpu.dialects import df, kpu
@@ -18,13 +21,15 @@ from swkpu.dialects.mapping import Part
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import IRError, MappingError
 from swkpu.mapping import compulsory
+from swkpu.mapping.group_geometry import GroupGeometry, group_geometry, mac_type, on_array
+from swkpu.mapping.groups import groups_of, order_of
 from swkpu.mapping.problem import local_maps
 from swkpu.mapping.residency import bytes_of, plan
-from swkpu.mapping.views import View
+from swkpu.mapping.views import View, stays_in_l1
 from swkpu.passes.nn_narrow_integers import INPUT_TYPES, OUTPUT_TYPES
-from swkpu.program.model import Dataflow, Space
-from swkpu.target import Machine, cost
-from swkpu.types import dtype_of, i32, storage_of
+from swkpu.program.model import Space
+from swkpu.target import Machine
+from swkpu.types import i32, storage_of
 
 
 class ProgramLowering:
@@ -39,6 +44,12 @@ class ProgramLowering:
         self.names: dict[str, int] = {}
         self.residency = plan(func, machine.l2.capacity_bytes)
         self.moves = MoveLowering(self)
+        order = order_of(func)
+        self.groups = {
+            op: group_geometry(members, machine, order)
+            for members in dict.fromkeys(groups_of(func).values())
+            for op in members
+        }
 
     def run(self) -> kpu.ProgramOp:
         ops = list(self.func.body.block.ops)
@@ -52,6 +63,9 @@ class ProgramLowering:
                 self.buffers[op.result] = self.builder.insert(constant).result
         for op in ops:
             match op:
+                case RecurrenceOp() if op in self.groups:
+                    if op is self.groups[op].members[-1]:
+                        self._group(self.groups[op])
                 case RecurrenceOp():
                     self._recurrence(op)
                 case df.CopyOp():
@@ -132,14 +146,15 @@ class ProgramLowering:
         type_ = BufferType.of(view.extents, old.element, old.memory)
         return self.builder.insert(kpu.ViewOp(buffer, view.offset, view.strides, type_)).result
 
-    def layer(self, op: Operation, body: Block, info: dict[str, Attribute]) -> None:
+    def layer(self, op: Operation, body: Block, info: dict[str, Attribute], members: Sequence[Operation] = ()) -> None:
+        """A layer that does the work of `op`, or of a whole group whose last member it is."""
         base = layer_name(op, f"layer{len(self.names)}")
         count = self.names[base] = self.names.get(base, 0) + 1
         name = base if count == 1 else f"{base}#{count}"
         info = {
             **info,
             "source": StringAttr(source_of(op)),
-            "compulsory_dram_bytes": IntegerAttr(compulsory.of_op(op), i64),
+            "compulsory_dram_bytes": IntegerAttr(compulsory.of_ops(members or [op]), i64),
         }
         layer = kpu.LayerOp(name, info, Region(body))
         layer.location = op.location
@@ -152,22 +167,31 @@ class ProgramLowering:
         self.result_buffer(op, Space[mapping.result.upper()])
         body = Block()
         LayerLowering(op, mapping, self.buffers, self).emit(body)
-        kind = op.attributes.get("op")
-        mac = op.combiner == "mac" and all(p.dataflow is not Dataflow.VECTOR for p in mapping.parts)
-        dtypes = [dtype_of(type_of(v).element_type) for v in op.inputs]
-        alternatives = op.attributes.get("alternatives")
-        self.layer(
-            op,
-            body,
-            {
-                "op": kind if isinstance(kind, StringAttr) else StringAttr(op.combiner),
-                "macs": IntegerAttr(op.points if mac else 0, i64),
-                "mac_type": StringAttr(cost.mac_type(*dtypes) if mac else ""),
-                "estimated_cycles": IntegerAttr(mapping.cycles or 0, i64),
-                "mapping": op.mapping,
-            }
-            | ({"alternatives": alternatives} if alternatives is not None else {}),
-        )
+        self.layer(op, body, self._work_of([op]))
+
+    def _group(self, group: GroupGeometry) -> None:
+        """One layer for a group, where its last member stands."""
+        members = group.members
+        for op in members:
+            if op.mapping is not None and not stays_in_l1(op.result):
+                self.result_buffer(op, Space[op.mapping.data.result.upper()])
+        body = Block()
+        GroupLowering(group, self.buffers, self).emit(body)
+        self.layer(members[-1], body, self._work_of(members) | {"members": member_names(members)}, members)
+
+    def _work_of(self, members: Sequence[RecurrenceOp]) -> dict[str, Attribute]:
+        """What reports say of a layer of recurrences: the last one's operator and mapping, and everyone's work."""
+        last = members[-1]
+        kind = last.attributes.get("op")
+        assert last.mapping is not None
+        cycles = sum(op.mapping.data.cycles or 0 for op in members if op.mapping is not None)
+        return {
+            "op": kind if isinstance(kind, StringAttr) else StringAttr(last.combiner),
+            "macs": IntegerAttr(sum(op.points for op in members if on_array(op)), i64),
+            "mac_type": StringAttr(mac_type(members)),
+            "estimated_cycles": IntegerAttr(cycles, i64),
+            "mapping": last.mapping,
+        } | ({"alternatives": last.attributes["alternatives"]} if "alternatives" in last.attributes else {})
 
     def fabric(self, op: RecurrenceOp, part: Part) -> str:
         """The symbol of the fabric program of a part; equal programs share one."""

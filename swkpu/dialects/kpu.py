@@ -33,6 +33,7 @@ from swkpu.dialects.kpu_buffers import (
 )
 from swkpu.dialects.kpu_exec import ExecOp, FabricOp
 from swkpu.dialects.kpu_gather import GatherOp
+from swkpu.dialects.kpu_reduce import ReduceOp
 from swkpu.dialects.kpu_structure import CommandOp, ForOp, LayerOp, ProgramOp, StreamOp, depth_of
 from swkpu.dialects.kpu_transfers import LoadOp, PullOp, PushOp, StoreOp, TransferOp
 from swkpu.dialects.kpu_types import (
@@ -75,6 +76,7 @@ __all__ = [
     "ProgramOp",
     "PullOp",
     "PushOp",
+    "ReduceOp",
     "SemaphoresAttr",
     "StoreOp",
     "StreamOp",
@@ -98,13 +100,13 @@ KPU = Dialect(
     "kpu",
     [
         ProgramOp, LayerOp, ForOp, StreamOp, AllocOp, ConstantOp, InputOp, OutputOp, AliasOp, ViewOp, FabricOp,
-        LoadOp, StoreOp, GatherOp, PushOp, PullOp, ExecOp,
+        LoadOp, StoreOp, GatherOp, PushOp, PullOp, ExecOp, ReduceOp,
     ],
     [BufferType, TilesAttr, SemaphoresAttr],
 )  # fmt: skip
 
 TRANSFERS = (LoadOp, StoreOp, PushOp, PullOp)
-COMMANDS = (*TRANSFERS, GatherOp, ExecOp)
+COMMANDS = (*TRANSFERS, GatherOp, ExecOp, ReduceOp)
 
 
 def info_int(info: DictionaryAttr, key: str, default: int = 0) -> int:

@@ -45,7 +45,16 @@ from swkpu.dialects.kpu_types import (
     coordinate_map,
 )
 from swkpu.dialects.nn import IntsAttr, ints
-from swkpu.program.model import Dataflow, Space
+from swkpu.program.model import Dataflow, Space, Stage
+
+SPLIT_STAGES = (Stage.PARTIAL, Stage.FINISH)
+
+
+def _parse_stage(parser: Parser) -> Stage:
+    for stage in SPLIT_STAGES:
+        if parser.parse_optional_keyword(stage.name.lower()) is not None:
+            return stage
+    return Stage.WHOLE
 
 
 @irdl_op_definition
@@ -176,6 +185,10 @@ class ExecOp(CommandOp):
     `starts` are the coordinates of the blocks' origins, operands first, then the result. `clips` bound domain dims:
     dim `clip_dims[k]` has at most `limits[k] - clip_starts[k]` points. `reduction_loops` lists loop depths over
     which the reduction goes on in `accumulator`.
+
+    A reduction that is split over tiles has two stages around a `kpu.reduce`: a `partial` exec has the inputs only, and
+    leaves its share in `accumulator`; a `finish` exec, whose box has no points in the reduction dims, has the
+    epilogue's operands and the result, and runs the epilogue on `accumulator`.
     """
 
     name = "kpu.exec"
@@ -191,6 +204,7 @@ class ExecOp(CommandOp):
     clip_starts = prop_def(AffineMapAttr)
     limits = prop_def(IntsAttr)
     reduction_loops = prop_def(IntsAttr)
+    stage_attr = opt_prop_def(StringAttr, prop_name="stage")
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
@@ -204,6 +218,7 @@ class ExecOp(CommandOp):
         clips: Sequence[tuple[int, Linear, int]] = (),
         accumulator: SSAValue | None = None,
         reduction_loops: Sequence[int] = (),
+        stage: Stage = Stage.WHOLE,
     ):
         acc_rank = 0 if accumulator is None else len(buffer_type(accumulator).extents)
         super().__init__(
@@ -220,8 +235,23 @@ class ExecOp(CommandOp):
                 "clip_starts": AffineMapAttr(coordinate_map([s for _, s, _ in clips])),
                 "limits": ints([limit for _, _, limit in clips]),
                 "reduction_loops": ints(reduction_loops),
+                "stage": None if stage is Stage.WHOLE else StringAttr(stage.name.lower()),
             },
         )
+
+    @property
+    def stage(self) -> Stage:
+        return Stage.WHOLE if self.stage_attr is None else Stage[self.stage_attr.data.upper()]
+
+    @property
+    def sources(self) -> Sequence[SSAValue]:
+        """The blocks that are read."""
+        return self.blocks if self.stage is Stage.PARTIAL else self.blocks[:-1]
+
+    @property
+    def result(self) -> SSAValue | None:
+        """The block of results; a partial exec has none."""
+        return None if self.stage is Stage.PARTIAL else self.blocks[-1]
 
     @property
     def block_starts(self) -> list[AffineMap]:
@@ -230,15 +260,19 @@ class ExecOp(CommandOp):
     @classmethod
     def parse(cls, parser: Parser) -> ExecOp:
         fabric = SymbolRefAttr(parser.parse_symbol_name())
+        stage = _parse_stage(parser)
         references = parser.parse_comma_separated_list(parser.Delimiter.PAREN, lambda: parse_reference(parser))
-        parser.parse_punctuation("->")
-        references.append(parse_reference(parser))
+        if stage is not Stage.PARTIAL:
+            parser.parse_punctuation("->")
+            references.append(parse_reference(parser))
         parser.parse_keyword("box")
         properties: dict[str, Attribute] = {
             "fabric": fabric,
             "box": IntsAttr(IntsAttr.parse_parameter(parser)),
             "starts": maps_attr([m for _, m in references]),
         }
+        if stage is not Stage.WHOLE:
+            properties["stage"] = StringAttr(stage.name.lower())
         dims: list[int] = []
         exprs: list[Any] = []
         limits: list[int] = []
@@ -261,8 +295,8 @@ class ExecOp(CommandOp):
         if parser.parse_optional_keyword("accumulate") is not None:
             accumulator, map = parse_reference(parser)
             properties["accumulator_start"] = AffineMapAttr(map)
-            parser.parse_keyword("over")
-            loops = IntsAttr.parse_parameter(parser)
+            if parser.parse_optional_keyword("over") is not None:
+                loops = IntsAttr.parse_parameter(parser)
         properties["reduction_loops"] = ints(loops)
         parser.parse_keyword("tiles")
         properties["tiles"] = TilesAttr.new(TilesAttr.parse_parameters(parser))
@@ -278,11 +312,14 @@ class ExecOp(CommandOp):
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
         printer.print_symbol_name(self.fabric.root_reference.data)
+        if self.stage_attr is not None:
+            printer.print_string(f" {self.stage_attr.data} ")
         references = list(zip(self.blocks, self.block_starts))
         with printer.in_parens():
-            printer.print_list(references[:-1], lambda r: print_reference(printer, *r))
-        printer.print_string(" -> ")
-        print_reference(printer, *references[-1])
+            printer.print_list(references[: len(self.sources)], lambda r: print_reference(printer, *r))
+        if self.result is not None:
+            printer.print_string(" -> ")
+            print_reference(printer, *references[-1])
         printer.print_string(" box ")
         self.box.print_parameter(printer)
         if self.clip_dims.data:
@@ -297,8 +334,9 @@ class ExecOp(CommandOp):
         if self.accumulator is not None and self.accumulator_start is not None:
             printer.print_string(" accumulate ")
             print_reference(printer, self.accumulator, self.accumulator_start.data)
-            printer.print_string(" over ")
-            self.reduction_loops.print_parameter(printer)
+            if self.reduction_loops.data:
+                printer.print_string(" over ")
+                self.reduction_loops.print_parameter(printer)
         printer.print_string(" tiles")
         self.tiles.print_parameters(printer)
         self.print_schedule(printer)
@@ -317,5 +355,10 @@ class ExecOp(CommandOp):
                 raise VerifyException(
                     f"the reduction goes on over i{depth}, but only {depth_of(self)} loops are open here"
                 )
-        if bool(self.reduction_loops.data) != (self.accumulator is not None):
-            raise VerifyException("a reduction over loops, and no other, has an accumulator")
+        if self.stage_attr is not None and self.stage_attr.data not in [s.name.lower() for s in SPLIT_STAGES]:
+            raise VerifyException(f"expected stage partial or finish, got {self.stage_attr.data}")
+        split = self.stage is not Stage.WHOLE
+        if (bool(self.reduction_loops.data) or split) != (self.accumulator is not None):
+            raise VerifyException("a reduction over loops or tiles, and no other, has an accumulator")
+        if self.stage is Stage.FINISH and self.reduction_loops.data:
+            raise VerifyException("a finish exec reduces nothing, over loops or otherwise")

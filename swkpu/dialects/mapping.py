@@ -12,6 +12,13 @@ choice (`df-choose-mapping`) and its application (`convert-df-to-kpu`) apart.
 is not tiled. Inside an L2 tile each part takes its share of dim `split` on the tiles of one group: `space` says how
 many tiles a dim is spread over (at most two dims), `l1` the sizes of the pieces that one `exec` handles, `order`
 the loop order over them, outermost first.
+
+One of the dims in `space` may be reduced: the tiles along it hold partial accumulators of the same results, which are
+then combined. `finish = {oh = 1}` says that each of them combines and finishes a slice of one point of `oh` of every
+piece; without it the first tile of each group finishes all.
+
+`result = l1` leaves the result in L1 of the tiles that made it, for other members of its group to read there
+(`swkpu/mapping/groups.py`).
 """
 
 from __future__ import annotations
@@ -44,6 +51,7 @@ class Part:
     dataflow: Dataflow = Dataflow.OS
     buffers: int = 2
     share: tuple[int, int] | None = None
+    finish: Sizes = ()
 
     @property
     def tiles(self) -> int:
@@ -55,8 +63,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping; see the module's text. `result` is the memory the result stays in: "l2" or "dram"; `cycles` the
-    estimate.
+    """A mapping; see the module's text. `result` is the memory the result stays in: "l1", "l2" or "dram"; `cycles` the
+    estimate (of a whole group at its last member).
     """
 
     parts: tuple[Part, ...]
@@ -85,7 +93,7 @@ class MappingAttr(Data[Mapping]):
                     case "split":
                         fields[key] = parser.parse_identifier()
                     case "result":
-                        fields[key] = parser.parse_keyword_in(("l2", "dram"))
+                        fields[key] = parser.parse_keyword_in(("l1", "l2", "dram"))
                     case "stream_buffers" | "cycles":
                         fields[key] = parser.parse_integer(allow_negative=False)
                     case "parts":
@@ -126,7 +134,8 @@ def _part(p: Part) -> str:
     out = [p.group]
     if p.share is not None:
         out.append(f"share = [{p.share[0]}, {p.share[1]}]")
-    out += [f"space = {_sizes(p.space)}", f"l1 = {_sizes(p.l1)}", f"order = {_names(p.order)}"]
+    out += [f"space = {_sizes(p.space)}"] + ([f"finish = {_sizes(p.finish)}"] if p.finish else [])
+    out += [f"l1 = {_sizes(p.l1)}", f"order = {_names(p.order)}"]
     out += [f"rows = {_names(p.rows)}", f"cols = {_names(p.cols)}", p.dataflow.name.lower(), f"buffers = {p.buffers}"]
     return "<" + ", ".join(out) + ">"
 
@@ -165,7 +174,7 @@ def _parse_part(parser: AttrParser) -> Part:
                     if len(share) != 2:
                         parser.raise_error("a share is a range [first, one past the last]", pos, parser.pos)
                     fields[key] = share
-                case "space" | "l1":
+                case "space" | "l1" | "finish":
                     fields[key] = _parse_sizes(parser)
                 case "order" | "rows" | "cols":
                     fields[key] = _parse_tuple(parser, parser.parse_identifier)

@@ -20,11 +20,12 @@ from swkpu.dialects.kpu import BufferType, buffer_type
 from swkpu.emit import coords, emit, fabric_of, row_major_strides
 from swkpu.errors import InputError, IRError
 from swkpu.nibbles import array_of, memory_of
-from swkpu.program.model import FabricProgram, Space, TensorMap
+from swkpu.program.model import Combiner, FabricProgram, Space, Stage, TensorMap
 from swkpu.sim.blocks import Window
 from swkpu.sim.functional import run_program, tensor_of, words_of
 from swkpu.sim.gather import gathered
-from swkpu.sim.recurrence import evaluate
+from swkpu.sim.recurrence import evaluate, finish
+from swkpu.sim.reduce import reduced
 from swkpu.target import load_target
 from swkpu.types import dtype_of, numpy_dtype, torch_dtype
 
@@ -111,6 +112,8 @@ class SequentialInterpreter:
                     self._pull(op, counters)
                 case kpu.ExecOp():
                     self._exec(op, counters)
+                case kpu.ReduceOp():
+                    self._reduce(op, counters)
                 case _:
                     raise IRError(f"{op.name} cannot stand in a layer")
 
@@ -170,21 +173,45 @@ class SequentialInterpreter:
         fabric = self.fabrics[name]
         loops = list(zip(op.reduction_loops.data, self._trips(op)))
         first = all(counters[d] == 0 for d, _ in loops)
-        final = all(counters[d] == trips - 1 for d, trips in loops)
-        *sources, result = op.blocks
-        wanted = sources if final else sources[: fabric.inputs]
+        final = op.stage is not Stage.PARTIAL and all(counters[d] == trips - 1 for d, trips in loops)
+        finishes = op.stage is Stage.FINISH
+        wanted = op.sources if final else op.sources[: fabric.inputs]
         operands = [tensor_of(np.ascontiguousarray(self._l1(op, v)), _whole_map(buffer_type(v))) for v in wanted]
         order = [e.terms[0][0] for e in fabric.accesses[-1].exprs]
         accumulator = None
-        if not first and op.accumulator is not None:
+        if (finishes or not first) and op.accumulator is not None:
             stored = tensor_of(self._l1(op, op.accumulator), _whole_map(buffer_type(op.accumulator)))
             accumulator = stored.permute(0, 1, *(2 + order.index(d) for d in range(fabric.parallel)))
-        value = evaluate(fabric, op.box.data, operands, accumulator, final)
+        if finishes:
+            value = finish(fabric, op.box.data, operands, accumulator)
+        else:
+            value = evaluate(fabric, op.box.data, operands, accumulator, final)
         if final:
-            self._keep(result, value)
+            assert op.result is not None
+            self._keep(op.result, value)
         else:
             assert op.accumulator is not None
             self._keep(op.accumulator, value.permute(0, 1, *(2 + d for d in order)))
+
+    def _reduce(self, op: kpu.ReduceOp, counters: Sequence[int]) -> None:
+        members, columns = op.tiles.range.data[1:]
+        words = self._l1(op, op.src)
+        partials = tensor_of(np.ascontiguousarray(words), _whole_map(buffer_type(op.src)))
+        start, rank = coords(op.src_start.data), len(op.box.data)
+        origin = [c.const + sum(k * counters[d] for d, k in c.loops) for c in start]
+        value = reduced(
+            partials.expand(members, columns, *words.shape[2:]),
+            start,
+            origin,
+            range(rank),
+            (1,) * rank,
+            op.box.data,
+            op.receivers.value.data,
+            Combiner[op.combiner.data.upper()],
+        )
+        if op.box.data != buffer_type(op.dst).extents:
+            raise IRError(f"{op.name} into a part of an l1 buffer runs only in the scheduled form")
+        self._keep(op.dst, value)
 
     def _keep(self, value: SSAValue, tensor: torch.Tensor) -> None:
         dtype = torch_dtype(dtype_of(buffer_type(value).element))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from swkpu.mapping.problem import OperandAccess, Problem, local_access
+from swkpu.mapping.problem import OperandAccess, Problem
 
 Array = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -22,8 +22,8 @@ def span_of(exprs_coef: Iterable[tuple[int, int]], sizes: Sequence[Array | int])
 def block_elements(operand: OperandAccess, problem: Problem, sizes: Sequence[Array | int]) -> Array | int:
     """Elements of the block that a domain box of `sizes` reads (steps taken out by the transfer)."""
     total: Any = 1
-    for expr in operand.exprs:
-        total = total * span_of(local_access(expr, problem.domain).terms, sizes)
+    for expr in problem.local[operand]:
+        total = total * span_of(expr.terms, sizes)
     return total
 
 

@@ -58,10 +58,15 @@ def is_outside(value: SSAValue) -> bool:
 
 def of_op(op: Operation) -> int:
     """What one layer cannot avoid: its operands from outside, and its result if it is one of the program's."""
-    values = {v for v in op.operands if is_outside(v)}
-    result = op.results[0]
-    returned = any(isinstance(use.operation, ReturnOp) for use in result.uses)
-    return sum(touched_bytes(op, v) for v in values) + (bytes_of(result) if returned else 0)
+    return of_ops([op])
+
+
+def of_ops(ops: Sequence[Operation]) -> int:
+    """What a layer of several cannot avoid: every operand from outside once, and results of the program's."""
+    values = dict.fromkeys(v for op in ops for v in op.operands if is_outside(v))
+    results = [op.results[0] for op in ops]
+    returned = [v for v in results if any(isinstance(use.operation, ReturnOp) for use in v.uses)]
+    return sum(max(touched_bytes(op, v) for op in ops) for v in values) + sum(map(bytes_of, returned))
 
 
 def of_function(func: FuncOp) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from swkpu.dialects.df import RecurrenceOp
@@ -23,7 +23,8 @@ SLOTS = (1, 2, 3, 4, 6, 12)
 class Axis:
     """One domain dim within one part: `tiles` blocks of `pieces` pieces of `size` points, from `offset` on.
 
-    `tile_coordinate` says which of t0 and t1 counts the blocks.
+    `tile_coordinate` says which of t0 and t1 counts the blocks. Behind a `reduce` an axis may have a `slice`: the
+    points of a piece that one tile finishes, counted by t0.
     """
 
     dim: int
@@ -33,6 +34,12 @@ class Axis:
     pieces: int
     size: int
     tile_coordinate: int | None
+    slice: int | None = None
+
+    @property
+    def points(self) -> int:
+        """Points that one exec handles."""
+        return self.size if self.slice is None else self.slice
 
     @property
     def covered(self) -> int:
@@ -41,13 +48,24 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """What the tiles of a range do: their axes, one per domain dim."""
+
+    axes: tuple[Axis, ...]
+    tiles: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class PartGeometry:
-    """A part's axes, one per domain dim, its loops from the outermost, and its tile range."""
+    """A part's axes, one per domain dim, its loops from the outermost, and its tile range. `finish` says who finishes a
+    reduction that is split over tiles; t0 then counts the shares of the reduction.
+    """
 
     part: Part
     axes: tuple[Axis, ...]
     loops: tuple[Axis, ...]
     tiles: tuple[int, int]
+    finish: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +138,7 @@ class _Checker:
         if group is None:
             kinds = ", ".join(g.kind for g in self.machine.tile_groups)
             raise self.fail(f"target {self.machine.name} has no tile group '{part.group}'; it has {kinds}")
-        space, pieces = self.sizes("space", part.space), self.sizes("l1", part.l1)
-        self.parallel("space", list(space))
+        space, pieces = self.space(part), self.sizes("l1", part.l1)
         for field, names in (("rows", part.rows), ("cols", part.cols)):
             self.parallel(field, self.dims(field, names))
         if part.tiles > group.count or len(space) > 2:
@@ -134,7 +151,45 @@ class _Checker:
             self.axis(d, part, l2_size, space.get(d, 1), coordinates.get(d), pieces.get(d))
             for d in range(self.domain.rank)
         )
-        return PartGeometry(part, axes, self.loops(part, axes, l2_loops), self.tile_range(space))
+        tiles = self.tile_range(space)
+        return PartGeometry(part, axes, self.loops(part, axes, l2_loops), tiles, self.finish(part, axes, tiles))
+
+    def space(self, part: Part) -> dict[int, int]:
+        """Tiles by dim, a reduced dim first."""
+        space = self.sizes("space", part.space)
+        reduced = sorted(d for d in space if d >= self.domain.parallel)
+        if len(reduced) > 1:
+            names = "' and '".join(self.domain.names[d] for d in reduced)
+            raise self.fail(f"`space` names the reduction dims '{names}'; a reduction is split along one")
+        return {d: space[d] for d in sorted(space, key=lambda d: d not in reduced)}
+
+    def finish(self, part: Part, axes: Sequence[Axis], tiles: tuple[int, int]) -> Spread | None:
+        """What is left to do for the tiles of a reduction that is split over them."""
+        slices = self.sizes("finish", part.finish)
+        self.parallel("finish", list(slices))
+        members = next((a.tiles for a in axes if a.dim >= self.domain.parallel and a.tiles > 1), 1)
+        if slices and members == 1:
+            raise self.fail("`finish` is for a reduction that is split over tiles, and `space` names no reduction dim")
+        if len(slices) > 1:
+            raise self.fail(f"`finish` names {len(slices)} dims; a piece is cut along one")
+        receivers = 1
+        for dim, points in slices.items():
+            piece, name = axes[dim].size, self.domain.names[dim]
+            receivers = piece // points
+            if piece % points or receivers > members:
+                raise self.fail(
+                    f"`finish` cuts the {piece} points of '{name}' in a piece into slices of {points}; "
+                    f"they are as many as divide it exactly, and no more than the {members} tiles of a group"
+                )
+        if members == 1:
+            return None
+        finishing = tuple(
+            replace(a, tile_coordinate=None, slice=0)
+            if a.dim >= self.domain.parallel
+            else replace(a, slice=slices.get(a.dim))
+            for a in axes
+        )
+        return Spread(finishing, (receivers, tiles[1]))
 
     def tile_range(self, space: dict[int, int]) -> tuple[int, int]:
         n0, n1 = [*space.values(), 1, 1][:2]

@@ -17,7 +17,9 @@ from swkpu.dialects import df
 from swkpu.dialects.kpu import aligned
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.errors import MemoryError
+from swkpu.mapping.groups import groups_of
 from swkpu.mapping.packing import Placed, Request, gaps, pack
+from swkpu.mapping.views import stays_in_l1
 from swkpu.types import dtype_of
 
 
@@ -64,12 +66,21 @@ def plan(func: FuncOp, capacity: int) -> Residency:
     """Decide residency for a function of recurrences and copies. Raises MemoryError where not even streams fit."""
     steps: list[Operation] = [o for o in func.body.block.ops if isinstance(o, Step)]
     index = {op: i for i, op in enumerate(steps)}
+    work: list[list[Operation]] = [[op] for op in steps]
+    for members in dict.fromkeys(groups_of(func).values()):  # a group works where its last member stands
+        for op in members[:-1]:
+            work[index[op]] = []
+            index[op] = index[members[-1]]
+        work[index[members[-1]]] = list(members)
     lives = {v.value: v for v in _lives(func, steps, index)}
-    constants = [sum(bytes_of(v) for v in op.operands if isinstance(v.owner, df.ConstantOp)) for op in steps]
+    constants = [
+        sum(bytes_of(v) for v in {v for op in ops for v in op.operands} if isinstance(v.owner, df.ConstantOp))
+        for ops in work
+    ]
     spilled: set[SSAValue] = set()
     while True:
         resident = [v for v in lives.values() if v.value not in spilled]
-        worst = _overfull_step(steps, resident, spilled, constants, capacity)
+        worst = _overfull_step(work, resident, spilled, constants, capacity)
         if worst is None:
             requests = [v.request for v in resident]
             offsets = pack(requests, capacity)
@@ -95,15 +106,15 @@ def _lives(func: FuncOp, steps: list[Operation], index: dict[Operation, int]) ->
     last: dict[SSAValue, int] = {}
     for op in steps:
         for value in op.operands:
-            last[root(value)] = index[op]
+            last[root(value)] = max(last.get(root(value), 0), index[op])
     first: dict[SSAValue, int] = {}
     for op in steps:
         value = root(op.results[0])
-        if value in returned or value not in last:
+        if value in returned or value not in last or stays_in_l1(value):
             continue
         if isinstance(op, df.CopyOp) and not _starts_in_dram(op.input):
             continue  # a copy from L2 is a store: its result is in DRAM
-        first.setdefault(value, index[op])
+        first[value] = min(first.get(value, index[op]), index[op])
         last[value] = max(last[value], index[op])
     return [_Life(v, Request(aligned(bytes_of(v)), start, last[v])) for v, start in first.items()]
 
@@ -113,14 +124,14 @@ def _starts_in_dram(value: SSAValue) -> bool:
 
 
 def _overfull_step(
-    steps: list[Operation], resident: list[_Life], spilled: set[SSAValue], constants: list[int], capacity: int
+    work: list[list[Operation]], resident: list[_Life], spilled: set[SSAValue], constants: list[int], capacity: int
 ) -> int | None:
     """A step whose live tensors and least streams exceed L2, the worst first."""
     worst, excess = None, 0
-    for i, op in enumerate(steps):
+    for i, ops in enumerate(work):
         live = sum(v.request.size for v in resident if v.request.start <= i <= v.request.end)
         streams = min(constants[i], capacity // 4)
-        moving = [v for v in (*op.operands, *op.results) if root(v) in spilled]
+        moving = [v for op in ops for v in (*op.operands, *op.results) if root(v) in spilled]
         share = capacity // max(8, 2 * len(moving))
         streams += sum(min(bytes_of(v), share) for v in moving)
         over = live + streams - capacity

@@ -6,10 +6,11 @@ seen through a view of x with an axis for h and one for d it is `x[b, h, d]`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from xdsl.ir import SSAValue
 from xdsl.ir.affine import AffineMap
 
 from swkpu.affine import Linear, linear_map
@@ -71,9 +72,47 @@ def view_of_read(exprs: Sequence[Linear], shape: Sequence[int], extents: Sequenc
     return View(tuple(e for e, _, _ in out), tuple(n for _, n, _ in out), tuple(s for _, _, s in out), offset, is_whole)
 
 
-def read_views(op: RecurrenceOp) -> list[View]:
-    """The views of the inputs, then of the epilogue operands."""
-    return [view_of_read(linear_map(m), shape_of(v), op.domain.extents) for v, m in op.reads]
+def stays_in_l1(value: SSAValue) -> bool:
+    """Does a mapping say that a value never leaves the tiles that make it?"""
+    maker = value.owner
+    return isinstance(maker, RecurrenceOp) and maker.mapping is not None and maker.mapping.data.result == "l1"
+
+
+def view_of_block(op: RecurrenceOp, map: AffineMap, maker: RecurrenceOp) -> View | None:
+    """How a recurrence reads the block that another left in L1. That has an axis per parallel dim of its maker, and one
+    dim of the reader walks each axis from end to end; None where the value is read in another way.
+    """
+    extents, shape, written = op.domain.extents, shape_of(maker.result), write_view(maker)
+    exprs = linear_map(map)
+    if any(low < 0 or high >= n for (low, high), n in zip((df.bounds(e, extents) for e in exprs), shape)):
+        return None
+    strides = row_major(shape)
+    if sum(e.const * s for e, s in zip(exprs, strides)) != written.offset:
+        return None
+    walks = {d: sum(e.coef(d) * s for e, s in zip(exprs, strides)) for d, n in enumerate(extents) if n > 1}
+    found: list[Linear] = []
+    for extent, stride in zip(written.extents, written.strides):
+        dims = [d for d, walk in walks.items() if walk == stride and extents[d] == extent > 1]
+        if len(dims) != (extent > 1):
+            return None
+        found.append(Linear.of(0, dict.fromkeys(dims, 1)))
+    if sum(len(e.terms) for e in found) != sum(walk != 0 for walk in walks.values()):
+        return None
+    return View(tuple(found), written.extents, written.strides, written.offset, False)
+
+
+def read_views(op: RecurrenceOp, kept: Collection[SSAValue] = ()) -> list[View]:
+    """The views of the inputs, then of the epilogue operands. Values that stay in L1 (those whose mappings say so, and
+    `kept`) are seen as the blocks that they are there.
+    """
+    out: list[View] = []
+    for value, map in op.reads:
+        maker = value.owner
+        view = None
+        if isinstance(maker, RecurrenceOp) and (value in kept or stays_in_l1(value)):
+            view = view_of_block(op, map, maker)
+        out.append(view if view is not None else view_of_read(linear_map(map), shape_of(value), op.domain.extents))
+    return out
 
 
 def write_view(op: RecurrenceOp) -> View:

@@ -1,11 +1,11 @@
-"""`df-choose-mapping{target=…}`: attach a `#df.mapping` to every recurrence by search."""
+"""`df-choose-mapping{target=…}`: attach a `#df.mapping` to every recurrence by search, alone or in a group."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
@@ -13,7 +13,9 @@ from swkpu.dialects.df import RecurrenceOp
 from swkpu.dialects.location import layer_name, source_of
 from swkpu.dialects.mapping import MappingAttr
 from swkpu.errors import MappingError
+from swkpu.mapping.grouping import Grouping
 from swkpu.mapping.mapper import Mapper
+from swkpu.mapping.objective import Goal, goal_of
 from swkpu.mapping.problem import Problem, problem_of
 from swkpu.mapping.residency import Residency, plan
 from swkpu.target import Machine, load_target
@@ -24,10 +26,16 @@ def recurrence_problem(op: RecurrenceOp, residency: Residency, budget: int) -> P
     return problem_of(op, in_dram, residency.is_dram(op.result), budget)
 
 
-def choose_mappings(func: FuncOp, machine: Machine) -> None:
-    """Map every recurrence that has no mapping yet; equal problems are searched once."""
+def choose_mappings(func: FuncOp, machine: Machine, groups: bool = True, objective: Goal = "latency") -> None:
+    """Map every recurrence that has no mapping yet, together in groups where that is faster; equal problems are
+    searched once.
+    """
+    mapper = Mapper(machine, objective)
+    if groups:
+        grouping = Grouping(func, machine, mapper, plan(func, machine.l2.capacity_bytes))
+        for op, mapping in grouping.choose().items():
+            op.properties["mapping"] = MappingAttr(mapping)
     residency = plan(func, machine.l2.capacity_bytes)
-    mapper = Mapper(machine)
     for i, op in enumerate(residency.steps):
         if not isinstance(op, RecurrenceOp) or op.mapping is not None:
             continue
@@ -41,18 +49,26 @@ def choose_mappings(func: FuncOp, machine: Machine) -> None:
                 f"{problem.l2_budget} bytes left at this layer"
             )
         op.properties["mapping"] = MappingAttr(choice.mapping)
+        if choice.alternatives:
+            op.attributes["alternatives"] = ArrayAttr([MappingAttr(m) for m in choice.alternatives])
 
 
 @dataclass(frozen=True)
 class DfChooseMappingPass(ModulePass):
-    """Choose the mapping with the least estimated cycles for every recurrence without one."""
+    """Choose the best mapping for every recurrence without one; with `groups=false` for each on its own.
+
+    The best has the least estimated cycles (`objective=latency`), energy (`energy`), or product of both (`edp`). The next
+    best are kept as the attribute `alternatives`.
+    """
 
     name = "df-choose-mapping"
 
     target: str = "kpu-t64"
     profile: str | None = None
+    groups: bool = True
+    objective: str = "latency"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         machine = load_target(self.target, self.profile)
         for func in [o for o in op.walk() if isinstance(o, FuncOp) and not o.is_declaration]:
-            choose_mappings(func, machine)
+            choose_mappings(func, machine, self.groups, goal_of(self.objective))

@@ -3,6 +3,9 @@
 An elementwise recurrence whose access to its producer's result is a permutation of the identity moves into the
 producer's epilogue; its other operands become epilogue operands. Conv + bias + residual + ReLU + rounding, and
 matmul + bias + GELU, are both just this rule, applied until nothing changes.
+
+The same rule the other way round: an elementwise recurrence that only one other reads, as an epilogue operand and at
+one point per result, moves into the epilogue of its reader. So the rescaling of a residual is done where it is added.
 """
 
 from __future__ import annotations
@@ -109,6 +112,80 @@ def fuse(f: _Fusion) -> RecurrenceOp:
     return fused
 
 
+def _find_operand(reader: RecurrenceOp) -> int | None:
+    """An epilogue operand whose elementwise producer can move into its reader: its number among the extras."""
+    for number, (value, map) in enumerate(zip(reader.extras, reader.extra_maps)):
+        producer = value.owner
+        if not isinstance(producer, RecurrenceOp) or producer.parent is not reader.parent:
+            continue
+        if not producer.is_elementwise or producer.destination is not None or result_dims(producer.result_map) is None:
+            continue
+        if len([v for v in reader.operands if v is value]) > 1 or any(u.operation is not reader for u in value.uses):
+            continue
+        if len({*producer.reads, *reader.reads}) - 1 <= MAX_READS and _once_per_result(reader, map):
+            return number
+    return None
+
+
+def _once_per_result(reader: RecurrenceOp, map: AffineMap) -> bool:
+    """Does every parallel dim of more than one point walk an axis of its own?"""
+    extents = reader.domain.extents
+    walking = [[d for d in sorted(e.used_dims()) if extents[d] > 1] for e in map.results]
+    moving = [d for d in reader.domain.parallel_dims if extents[d] > 1]
+    return all(len(w) <= 1 for w in walking) and sorted(d for w in walking for d in w) == moving
+
+
+def fuse_operand(reader: RecurrenceOp, number: int) -> RecurrenceOp:
+    """A recurrence with the elementwise producer of an epilogue operand in its epilogue, not yet inserted."""
+    producer, read = reader.extras[number].owner, reader.extra_maps[number]
+    assert isinstance(producer, RecurrenceOp)
+    written = result_dims(producer.result_map)
+    assert written is not None
+    dims: list[AffineExpr] = [AffineExpr.constant(0)] * producer.domain.rank
+    for axis, dim in enumerate(written):
+        dims[dim] = read.results[axis]
+    rank = reader.domain.rank
+    extras: list[tuple[SSAValue, AffineMap]] = []
+    old = list(reader.epilogue.block.args)
+    block = Block(arg_types=[a.type for a in old[: len(old) - len(reader.extras)]])
+    values: dict[SSAValue, SSAValue] = dict(zip(old, block.args))
+    for before, after in values.items():
+        after.name_hint = before.name_hint
+
+    def add(operand: tuple[SSAValue, AffineMap], arg: SSAValue) -> None:
+        if operand in extras:
+            values[arg] = block.args[len(block.args) - len(extras) + extras.index(operand)]
+            return
+        extras.append(operand)
+        values[arg] = block.insert_arg(arg.type, len(block.args))
+        values[arg].name_hint = arg.name_hint
+
+    own = old[len(old) - len(reader.extras) :]
+    for i, (operand, arg) in enumerate(zip(zip(reader.extras, reader.extra_maps), own)):
+        if i != number:
+            add(operand, arg)
+    for value, map, arg in zip(producer.extras, producer.extra_maps, producer.epilogue.block.args):
+        moved = AffineMap(rank, 0, tuple(e.replace_dims_and_symbols(dims, ()) for e in map.results))
+        add((value, moved), arg)
+    values[own[number]] = _clone_into(producer.epilogue.block, block, values)
+    block.add_op(df.YieldOp(_clone_into(reader.epilogue.block, block, values)))
+    fused = RecurrenceOp(
+        reader.domain,
+        reader.combiner,
+        list(zip(reader.inputs, reader.input_maps)),
+        extras,
+        reader.result_map,
+        Region(block),
+        reader.result.type,
+        reader.pad_values,
+        destination=reader.destination,
+    )
+    fused.attributes |= reader.attributes
+    fused.location = reader.location
+    fused.result.name_hint = reader.result.name_hint
+    return fused
+
+
 def _clone_into(source: Block, target: Block, values: dict[SSAValue, SSAValue]) -> SSAValue:
     """Append copies of an epilogue's ops (but its yield) and return the value it yields."""
     for op in source.ops:
@@ -125,11 +202,19 @@ class DfFusePass(ModulePass):
     name = "df-fuse"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for consumer in [o for o in op.walk() if isinstance(o, RecurrenceOp) and o.is_elementwise]:
-            current = consumer
+        for current in [o for o in op.walk() if isinstance(o, RecurrenceOp)]:
             while current.is_elementwise and (found := _find(current)) is not None:
-                fused = fuse(found)
-                Rewriter.insert_op(fused, InsertPoint.before(current))
-                Rewriter.replace_op(current, [], [fused.result])
-                Rewriter.erase_op(found.producer)
-                current = fused
+                current = _replaced(current, fuse(found), found.producer)
+        for current in [o for o in op.walk() if isinstance(o, RecurrenceOp)]:
+            while current.parent is not None and (number := _find_operand(current)) is not None:
+                producer = current.extras[number].owner
+                assert isinstance(producer, RecurrenceOp)
+                current = _replaced(current, fuse_operand(current, number), producer)
+
+
+def _replaced(op: RecurrenceOp, fused: RecurrenceOp, producer: RecurrenceOp) -> RecurrenceOp:
+    """Put a fused recurrence in the place of the later of the two that it is made of."""
+    Rewriter.insert_op(fused, InsertPoint.before(op))
+    Rewriter.replace_op(op, [], [fused.result])
+    Rewriter.erase_op(producer)
+    return fused

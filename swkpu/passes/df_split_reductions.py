@@ -3,7 +3,7 @@
 The longest reduction dim is cut into pieces, which are a parallel dim of the first recurrence; the second combines the
 pieces' results and has the epilogue. There are as many pieces as it takes to occupy the tiles, and to stream the input
 through L2. A contraction is cut only where not even what one result needs (a dilated window over many channels) goes
-through L2: its pieces are summed.
+through L2: its pieces are summed. (Else its mapping may spread the reduction over tiles: no pass is needed for that.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from swkpu.dialects import df
 from swkpu.dialects.df import Domain, RecurrenceOp
 from swkpu.dialects.nn import shape_of, type_of
 from swkpu.lowering.structure import affine, dims, region, yield_accumulator
-from swkpu.mapping.problem import local_access, may_overrun
+from swkpu.mapping.problem import local_access, may_overrun, reads_outside
 from swkpu.target import Machine, load_target
 from swkpu.types import dtype_of
 
@@ -139,7 +139,11 @@ def _partial(op: RecurrenceOp, how: Split) -> RecurrenceOp:
     shape = inner.extents[: parallel + 1]
     element = op.accumulator_type
     result = affine(inner.rank, dims(parallel + 1))
-    beyond = [df.NEUTRAL[op.combiner]] * len(reads) if how.pieces * how.size > domain.extents[dim] else op.pad_values
+    beyond = list(op.pad_values)
+    if how.pieces * how.size > domain.extents[dim]:
+        for i, (value, map) in enumerate(zip(op.inputs, op.input_maps)):
+            if not reads_outside(linear_map(map), shape_of(value), domain.extents):
+                beyond[i] = df.NEUTRAL[op.combiner]
     body = region([element], yield_accumulator)
     return RecurrenceOp(inner, op.combiner, reads, [], result, body, TensorType(element, shape), beyond)
 

@@ -1,40 +1,28 @@
 """`kpu-assign-memory`: addresses in DRAM, L2 and L1 for every buffer, by lifetime.
 
 Lifetimes are counted in layers. A tensor between layers lives from the layer that writes it to the last that reads
-it; a layer's own stream buffers live in that layer and, where there is room, already in the one before, so that its
-first loads can run ahead. L1 is packed per layer, alternately from the bottom and from the top, so that a layer's
-first blocks can arrive while the previous layer still computes.
+it. A layer's own buffers are needed in that layer, and had from an earlier one on where there is room, so that loads
+and pushes of constants can run ahead (`swkpu/placement`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
-from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from swkpu.dialects import kpu
-from swkpu.dialects.kpu import AllocOp, aligned, buffer_type, storage
+from swkpu.dialects.kpu import AllocOp, buffer_type
 from swkpu.errors import IRError, MemoryError
-from swkpu.mapping.packing import Placed, Request, pack, peak, place
+from swkpu.mapping.packing import pack
+from swkpu.placement.l1 import assign_l1
+from swkpu.placement.l2 import L2Assignment, set_address
 from swkpu.program.model import Space
 from swkpu.target import Machine, load_target
 
 DRAM_ALIGNMENT = 64
-
-
-@dataclass
-class _Life:
-    alloc: AllocOp
-    start: int
-    end: int
-
-
-def _set_address(op: Operation, address: int) -> None:
-    op.properties["address"] = IntegerAttr(address, i64)
 
 
 def check_target(program: kpu.ProgramOp, machine: Machine) -> None:
@@ -48,76 +36,11 @@ def assign_dram(program: kpu.ProgramOp, machine: Machine) -> int:
     at = 0
     for op in program.body.block.ops:
         if isinstance(op, kpu.ConstantOp | kpu.InputOp | AllocOp) and buffer_type(op.results[0]).memory is Space.DRAM:
-            _set_address(op, at)
+            set_address(op, at)
             at += -(-buffer_type(op.results[0]).bytes // DRAM_ALIGNMENT) * DRAM_ALIGNMENT
     if at > machine.dram.capacity_bytes:
         raise MemoryError("DRAM", at, machine.dram.capacity_bytes)
     return at
-
-
-def _lifetimes(program: kpu.ProgramOp, layers: Sequence[kpu.LayerOp]) -> list[_Life]:
-    """First and last layer that touches each buffer of the program's own scope."""
-    lives: dict[SSAValue, _Life] = {}
-    for i, layer in enumerate(layers):
-        for op in layer.walk():
-            for value in op.operands:
-                owner = storage(value).owner
-                if isinstance(owner, AllocOp) and owner.parent is program.body.block:
-                    life = lives.setdefault(owner.result, _Life(owner, i, i))
-                    life.end = i
-    return list(lives.values())
-
-
-def assign_l2(program: kpu.ProgramOp, layers: Sequence[kpu.LayerOp], machine: Machine) -> int:
-    """Tensors between layers, then each layer's streams. Returns the most bytes in use at once."""
-    capacity = machine.l2.capacity_bytes
-    lives = [v for v in _lifetimes(program, layers) if buffer_type(v.alloc.result).memory is Space.L2]
-    requests = [Request(v.alloc.total_bytes, v.start, v.end) for v in lives]
-    offsets = pack(requests, capacity)
-    if offsets is None:
-        raise MemoryError("L2", sum(r.size for r in requests), capacity, "the tensors that stay in L2 between layers")
-    placed = [Placed(r, o) for r, o in zip(requests, offsets)]
-    for life, offset in zip(lives, offsets):
-        _set_address(life.alloc, offset)
-    for i, layer in enumerate(layers):
-        streams = [o for o in layer.walk() if isinstance(o, AllocOp) and buffer_type(o.result).memory is Space.L2]
-        for alloc in sorted(streams, key=lambda a: -a.total_bytes):
-            for start in (i - 1, i):
-                request = Request(alloc.total_bytes, max(start, 0), i)
-                offset = place(request, placed, capacity, top=i % 2 == 1)
-                if offset is not None:
-                    break
-            else:
-                raise MemoryError("L2", alloc.total_bytes, capacity, f"a stream of layer '{layer.sym_name.data}'")
-            _set_address(alloc, offset)
-            placed.append(Placed(request, offset))
-    return peak([p.request for p in placed])
-
-
-def assign_l1(layers: Sequence[kpu.LayerOp], machine: Machine) -> int:
-    """Each layer's blocks in its tile groups. Returns the largest use of one tile."""
-    capacity = {g.kind: g.l1_bytes for g in machine.tile_groups}
-    most = 0
-    turn = dict.fromkeys(capacity, 0)
-    for layer in layers:
-        groups: dict[str, list[AllocOp]] = {}
-        for op in layer.walk():
-            if isinstance(op, AllocOp) and op.group is not None:
-                groups.setdefault(op.group.data, []).append(op)
-        for kind, allocs in groups.items():
-            if kind not in capacity:
-                raise MemoryError("L1", sum(a.total_bytes for a in allocs), 0, f"there is no tile group '{kind}'")
-            total = sum(a.total_bytes for a in allocs)
-            if total > capacity[kind]:
-                raise MemoryError("L1", total, capacity[kind], f"layer '{layer.sym_name.data}' on '{kind}' tiles")
-            top = turn[kind] % 2 == 1
-            turn[kind] += 1
-            at = aligned(capacity[kind] - total - kpu.GRANULE + 1) if top else 0
-            for alloc in allocs:
-                _set_address(alloc, at)
-                at += alloc.total_bytes
-            most = max(most, total)
-    return most
 
 
 @dataclass(frozen=True)
@@ -134,10 +57,8 @@ class KpuAssignMemoryPass(ModulePass):
         for program in [o for o in op.walk() if isinstance(o, kpu.ProgramOp)]:
             check_target(program, machine)
             layers = [o for o in program.body.block.ops if isinstance(o, kpu.LayerOp)]
-            peaks = {
-                "peak_dram_bytes": assign_dram(program, machine),
-                "peak_l2_bytes": assign_l2(program, layers, machine),
-                "peak_l1_bytes": assign_l1(layers, machine),
-            }
-            info = program.info.data | {k: IntegerAttr(v, i64) for k, v in peaks.items()}
+            dram = assign_dram(program, machine)
+            l2 = L2Assignment(program, layers, machine.l2.capacity_bytes, pack).run()
+            facts = {"peak_dram_bytes": dram, "peak_l2_bytes": l2.peak, "peak_l1_bytes": assign_l1(layers, machine)}
+            info = program.info.data | {k: IntegerAttr(v, i64) for k, v in facts.items()}
             program.properties["info"] = type(program.info)(info)

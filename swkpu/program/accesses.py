@@ -22,7 +22,9 @@ from swkpu.program.model import (
     Program,
     Pull,
     Push,
+    Reduce,
     Space,
+    Stage,
     Store,
     TensorMap,
     TileRange,
@@ -180,12 +182,18 @@ def accesses(program: Program, command: Command) -> Iterator[Access]:
                     reach[command.dim] = (0, maps[block.map].extents[command.dim] - 1)
                 yield Access(maps[block.map], tuple(start), tuple(reach), WHOLE, writes)
         case Exec():
-            *sources, result = command.operands
-            for operand in sources:
-                yield _operand(program, operand, command.tiles, False)
-            yield _operand(program, result, command.tiles, True)
+            written = len(command.operands) - (command.stage is not Stage.PARTIAL)
+            for i, operand in enumerate(command.operands):
+                yield _operand(program, operand, command.tiles, i >= written)
             if command.accumulator is not None:
-                yield _operand(program, command.accumulator, command.tiles, True)
+                yield _operand(program, command.accumulator, command.tiles, command.stage is not Stage.FINISH)
+        case Reduce():
+            for block, tiles, writes in (
+                (command.src, command.tiles, False),
+                (command.dst, command.receiving, True),
+            ):
+                reach = _reach(block.start, block.axes, block.steps, command.box, command.receiving)
+                yield Access(maps[block.map], block.start, reach, tiles, writes)
         case _:
             return
 

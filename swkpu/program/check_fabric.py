@@ -5,7 +5,7 @@ from __future__ import annotations
 from swkpu.errors import ProgramError
 from swkpu.program.limits import MAX_DOMAIN_DIMS, MAX_VALUE, expect, expect_index
 from swkpu.program.micro_ops import INTEGERS, MULTIPLIERS, SHIFTS, TABLE_ENTRIES, MicroOpcode, signature
-from swkpu.program.model import MAX_RANK, Access, Combiner, DType, FabricProgram, MicroOp
+from swkpu.program.model import MAX_RANK, Access, Combiner, DType, FabricProgram, MicroOp, Stage
 
 INPUTS = {c: {Combiner.NONE: 0, Combiner.MAC: 2}.get(c, 1) for c in Combiner}
 """How many operands a combiner reads."""
@@ -122,12 +122,20 @@ def _check_accumulator(fabric: FabricProgram, dtype: DType) -> None:
     )
 
 
-def check_types(fabric: FabricProgram, operands: tuple[DType, ...]) -> None:
-    """Every micro-op gets the types that the `arith` op of its name asks for, and what is stored is of the result's
-    type; `operands` are the types of the maps in the order of the accesses."""
-    registers = list(operands[fabric.inputs : -1])
-    if fabric.combiner is not Combiner.NONE:
+def check_types(fabric: FabricProgram, operands: tuple[DType, ...], stage: Stage = Stage.WHOLE) -> None:
+    """The accumulator holds what the inputs are reduced to, every micro-op gets the types that the `arith` op of its
+    name asks for, and what is stored is of the result's type; `operands` are the types of the maps that the stage has
+    operands for, in the order of the accesses."""
+    numbers = fabric.operands_of(stage)
+    if fabric.combiner is not Combiner.NONE and stage is not Stage.FINISH:
         _check_accumulator(fabric, operands[0])
+    if stage is not Stage.PARTIAL:
+        _check_epilogue_types(fabric, operands[fabric.inputs - numbers.start :])
+
+
+def _check_epilogue_types(fabric: FabricProgram, operands: tuple[DType, ...]) -> None:
+    registers = list(operands[:-1])
+    if fabric.combiner is not Combiner.NONE:
         registers.insert(0, fabric.acc_dtype)
     for i, op in enumerate(fabric.micro_ops):
         where = f"fabric program {fabric.name!r}, micro-op {i}"

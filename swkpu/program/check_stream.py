@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from swkpu.errors import ProgramError, TargetError
 from swkpu.program.check_fabric import check_types
+from swkpu.program.check_reduce import check_reduce
 from swkpu.program.dtypes import DType
 from swkpu.program.limits import (
     MAX_ACCESS_POINTS,
@@ -38,8 +39,10 @@ from swkpu.program.model import (
     Program,
     Pull,
     Push,
+    Reduce,
     SemOp,
     Space,
+    Stage,
     Store,
     Stream,
     TensorMap,
@@ -141,6 +144,10 @@ def _check_command(place: Placed, site: Site) -> None:
             _check_gather(command, site)
         case Exec():
             _check_exec(command, site)
+        case Reduce():
+            _check_tiles(command.tiles, site)
+            src, dst = _check_move(command, (Space.L1,), Space.L1, command.tiles, site)
+            check_reduce(command, src, dst, site.loops)
         case _:
             raise ProgramError(f"unknown command {command.mnemonic!r}")
 
@@ -183,9 +190,13 @@ def _check_transfer(command: Transfer, site: Site) -> None:
 
 
 def _check_move(
-    command: Transfer | Gather, sources: tuple[Space, ...], destination: Space, tiles: TileRange | None, site: Site
-) -> None:
-    """The box, and both sides of what moves."""
+    command: Transfer | Gather | Reduce,
+    sources: tuple[Space, ...],
+    destination: Space,
+    tiles: TileRange | None,
+    site: Site,
+) -> tuple[TensorMap, TensorMap]:
+    """The box, and both sides of what moves: their maps."""
     box = command.box
     expect(1 <= len(box) <= MAX_RANK, f"a box of rank {len(box)}, expected 1 to {MAX_RANK}")
     expect(all(1 <= n <= MAX_VALUE for n in box), f"box {box}, expected at least 1 in every dim")
@@ -204,6 +215,7 @@ def _check_move(
             n == 1 or dst.strides[axis] != 0,
             "dst has a stride of 0 along a dim of the box, so that elements overwrite each other",
         )
+    return src, dst
 
 
 def _check_gather(command: Gather, site: Site) -> None:
@@ -286,15 +298,18 @@ def _check_exec(command: Exec, site: Site) -> None:
     expect_index(command.fabric, site.program.fabrics, "fabric program")
     fabric = site.program.fabrics[command.fabric]
     _check_box(command, fabric, site)
+    numbers = fabric.operands_of(command.stage)
+    stage = "" if command.stage is Stage.WHOLE else f" for a {command.stage.name.lower()} exec"
     expect(
-        len(command.operands) == len(fabric.accesses),
-        f"{len(command.operands)} operands, and fabric program {fabric.name!r} has {len(fabric.accesses)} accesses",
+        len(command.operands) == len(numbers),
+        f"{len(command.operands)} operands, and fabric program {fabric.name!r} has {len(numbers)} accesses{stage}",
     )
-    maps = [_check_operand(command, o, i, fabric, i, site) for i, o in enumerate(command.operands)]
+    maps = [_check_operand(command, o, i, fabric, i, site) for i, o in zip(numbers, command.operands)]
     dtypes = tuple(m.dtype for m in maps)
-    check_types(fabric, dtypes)
-    check_weights(fabric, dtypes)
-    if fabric.combiner is Combiner.MAC and fabric.dataflow is not Dataflow.VECTOR:
+    check_types(fabric, dtypes, command.stage)
+    check_weights(fabric, dtypes, numbers.start)
+    multiplies = fabric.combiner is Combiner.MAC and command.stage is not Stage.FINISH
+    if multiplies and fabric.dataflow is not Dataflow.VECTOR:
         _check_multipliers(maps[0], maps[1], site)
     _check_reduction(command, fabric, site)
 
@@ -305,12 +320,17 @@ def _check_box(command: Exec, fabric: FabricProgram, site: Site) -> None:
         len(box) == len(fabric.dims),
         f"a box of rank {len(box)}, and {fabric.name!r} has {len(fabric.dims)} domain dims",
     )
+    if command.stage is Stage.FINISH:
+        reduced = box[fabric.parallel :]
+        expect(all(n == 0 for n in reduced), f"box {box} of a finish exec, expected 0 in every reduction dim")
+        box = box[: fabric.parallel]
     expect(
         all(n >= 1 for n in box) and prod(box) <= MAX_DOMAIN_POINTS,
         f"box {box}, expected at least 1 in every dim and at most {MAX_DOMAIN_POINTS} points",
     )
+    rank = len(fabric.dims)
     for clip in command.clips:
-        expect(0 <= clip.dim < len(box), f"a clip of domain dim {clip.dim}, expected 0 to {len(box) - 1}")
+        expect(0 <= clip.dim < rank, f"a clip of domain dim {clip.dim}, expected 0 to {rank - 1}")
         expect(abs(clip.limit) <= MAX_VALUE, f"a clip of {clip.limit}")
         _check_coord(clip.start, command.tiles, "clip", site)
 
@@ -333,9 +353,9 @@ def _check_operand(
     return m
 
 
-def check_weights(fabric: FabricProgram, dtypes: tuple[DType, ...]) -> None:
-    """An i4 is the weight of i8 activations."""
-    for number, dtype in enumerate(dtypes):
+def check_weights(fabric: FabricProgram, dtypes: tuple[DType, ...], first: int = 0) -> None:
+    """An i4 is the weight of i8 activations. The types are those of the operands from number `first` on."""
+    for number, dtype in enumerate(dtypes, first):
         is_weight = fabric.combiner is Combiner.MAC and number == 1 and dtypes[0] is DType.I8
         expect(
             dtype is not DType.I4 or is_weight,
@@ -359,12 +379,15 @@ def _check_reduction(command: Exec, fabric: FabricProgram, site: Site) -> None:
         0 <= mask < 1 << len(site.loops),
         f"the reduction goes on over the loops of mask {mask:#x}, and {len(site.loops)} loops are open",
     )
-    if mask != 0:
-        expect(command.accumulator is not None, "the reduction goes on over loops, and there is no accumulator operand")
+    split = command.stage is not Stage.WHOLE
+    if mask != 0 or split:
+        where = "over tiles" if split else "over loops"
+        expect(command.accumulator is not None, f"the reduction goes on {where}, and there is no accumulator operand")
         expect(
             fabric.combiner is not Combiner.NONE,
-            f"the reduction goes on over loops, and {fabric.name!r} reduces nothing",
+            f"the reduction goes on {where}, and {fabric.name!r} reduces nothing",
         )
+    expect(mask == 0 or command.stage is not Stage.FINISH, "a finish exec reduces nothing, over loops or otherwise")
     if command.accumulator is not None:
         m = _check_operand(command, command.accumulator, len(fabric.accesses) - 1, fabric, "accumulator", site)
         expect(

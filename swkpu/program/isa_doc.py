@@ -32,6 +32,7 @@ from swkpu.program.model import (
     Operand,
     SemOp,
     Space,
+    Stage,
     TensorMap,
     TileRange,
 )
@@ -53,7 +54,7 @@ RECORDS = (
     AffineExpr,
     MicroOp,
 )
-ENUMS = (Space, DType, Engine, Combiner, Dataflow)
+ENUMS = (Space, DType, Engine, Combiner, Dataflow, Stage)
 
 FIELDS = {
     "acquire": "tokens taken before the command starts",
@@ -66,10 +67,13 @@ FIELDS = {
     "dim": "the dim of `src` that the indices count along",
     "tiles": "the tiles that take part",
     "fabric": "index of the fabric program",
-    "operands": "the fabric program's operands in order, then the result",
+    "operands": "the fabric program's operands that the stage has, in order, then the result",
     "clips": "bounds of the domain that cut the box",
     "reduction_loops": "mask of the loop depths over which the reduction goes on",
     "accumulator": "where unfinished accumulators are kept",
+    "stage": "what it does of the reduction",
+    "receivers": "how many tiles of a group, from the first on, combine and write",
+    "combiner": "how elements are combined: add, mul, max or min",
     "count": "how many iterations",
 }
 """What the fields of commands mean."""

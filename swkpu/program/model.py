@@ -229,6 +229,14 @@ class Pull(Command):
     box: tuple[int, ...]
 
 
+class Stage(IntEnum):
+    """What an exec does of a reduction: all of it, one tile's share before a `reduce`, or the epilogue after it."""
+
+    WHOLE = 0
+    PARTIAL = 1
+    FINISH = 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exec(Command):
     """Run a fabric program over a box of its domain on every tile of a range.
@@ -236,7 +244,9 @@ class Exec(Command):
     `operands` are the fabric program's operands in order, then the result. The domain box has `box` points per dim,
     cut down by `clips`. When `reduction_loops` is not 0 it is a mask of loop depths over which the reduction goes on:
     the accumulator starts from zero when all those counters are 0, else from `accumulator`; the epilogue runs when all
-    are at their last value, else raw accumulators go to `accumulator`.
+    are at their last value, else raw accumulators go to `accumulator`. A `partial` exec has the inputs as operands and
+    leaves raw accumulators even then. A `finish` exec has the epilogue's operands and the result, and 0 points in every
+    reduction dim: it runs the epilogue on `accumulator`.
     """
 
     opcode = 0x30
@@ -250,6 +260,43 @@ class Exec(Command):
     clips: tuple[Clip, ...] = ()
     reduction_loops: int = 0
     accumulator: Operand | None = None
+    stage: Stage = Stage.WHOLE
+
+
+class Combiner(IntEnum):
+    NONE = 0
+    MAC = 1
+    ADD = 2
+    MAX = 3
+    MIN = 4
+    MUL = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduce(Command):
+    """Combine what the tiles of a group hold: partial accumulators of a reduction that is split over them.
+
+    The tiles of equal t1 are a group. At every point of the box each of the first `receivers` tiles of a group (t0
+    below that) combines the elements at `src` of all the group's tiles, in ascending order of t0, and writes the result
+    to `dst` in its own L1. The tile coordinates of `src` are the receiver's, so each can have a slice of its own. The
+    box lies inside both maps.
+    """
+
+    opcode = 0x31
+    mnemonic = "reduce"
+    engines = (Engine.FABRIC,)
+
+    tiles: TileRange
+    src: Block
+    dst: Block
+    box: tuple[int, ...]
+    receivers: int = 1
+    combiner: Combiner = Combiner.ADD
+
+    @property
+    def receiving(self) -> TileRange:
+        """The tiles that write."""
+        return TileRange(self.tiles.group, self.tiles.first, self.receivers, self.tiles.n1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,18 +328,9 @@ class Halt(Command):
     engines = ALL
 
 
-COMMANDS: tuple[type[Command], ...] = (Halt, Loop, End, Load, Store, Gather, Push, Pull, Exec)
+COMMANDS: tuple[type[Command], ...] = (Halt, Loop, End, Load, Store, Gather, Push, Pull, Exec, Reduce)
 BY_OPCODE = {c.opcode: c for c in COMMANDS}
 Transfer = Load | Store | Push | Pull
-
-
-class Combiner(IntEnum):
-    NONE = 0
-    MAC = 1
-    ADD = 2
-    MAX = 3
-    MIN = 4
-    MUL = 5
 
 
 class Dataflow(IntEnum):
@@ -368,6 +406,15 @@ class FabricProgram:
     @property
     def epilogue_operands(self) -> int:
         return len(self.accesses) - 1 - self.inputs
+
+    def operands_of(self, stage: Stage) -> range:
+        """Which accesses an exec of this stage has operands for."""
+        every = len(self.accesses)
+        return {
+            Stage.WHOLE: range(every),
+            Stage.PARTIAL: range(self.inputs),
+            Stage.FINISH: range(self.inputs, every),
+        }[stage]
 
 
 @dataclass(frozen=True)

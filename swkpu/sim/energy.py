@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from swkpu.errors import TargetError
 from swkpu.program.micro_ops import signature
-from swkpu.program.model import Combiner, Exec, Program
+from swkpu.program.model import Combiner, Exec, Program, Reduce
 from swkpu.sim.timing import Timing
 from swkpu.sim.unroll import Counts
 
@@ -212,7 +212,9 @@ def _mac_pj(machine: Machine, mac_type: str) -> float:
 
 
 def vector_is_float(program: Program, command: object) -> bool:
-    """Whether the lanes of an exec compute on floats: all of its vector work counts as float when any does."""
+    """Whether a command's lanes compute on floats: all of its vector work counts as float when any does."""
+    if isinstance(command, Reduce):
+        return program.maps[command.src.map].dtype.is_float
     if not isinstance(command, Exec):
         return False
     fabric = program.fabrics[command.fabric]

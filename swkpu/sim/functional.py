@@ -28,6 +28,8 @@ from swkpu.program.model import (
     Program,
     Pull,
     Push,
+    Reduce,
+    Stage,
     Store,
     Stream,
     Symbol,
@@ -37,7 +39,8 @@ from swkpu.program.model import (
 from swkpu.quantized_arrays import dequantized, quantized
 from swkpu.sim.blocks import GRANULE, Window, Words
 from swkpu.sim.gather import gathered
-from swkpu.sim.recurrence import evaluate
+from swkpu.sim.recurrence import evaluate, finish
+from swkpu.sim.reduce import reduced
 from swkpu.target import Machine
 from swkpu.types import numpy_dtype, to_numpy, torch_dtype
 
@@ -221,6 +224,8 @@ class FunctionalSimulator:
                 self._pull(command, counters)
             case Exec():
                 self._exec(command, counters)
+            case Reduce():
+                self._reduce(command, counters)
             case _:
                 pass
 
@@ -411,7 +416,7 @@ class FunctionalSimulator:
         order = sorted(window.axes)
         return picked.transpose(0, 1, *(2 + order.index(a) for a in window.axes))
 
-    def _operand(self, command: Exec, operand: Operand, counters: Sequence[int], rank: int) -> torch.Tensor:
+    def _operand(self, command: Exec, operand: Operand, counters: Sequence[int]) -> torch.Tensor:
         map = self.program.maps[operand.map]
         origin = [c.const + sum(k * counters[d] for d, k in c.loops) for c in operand.start]
         words = self._l1_block(command, command.tiles, map, origin)
@@ -429,23 +434,44 @@ class FunctionalSimulator:
         loops = [d for d in range(len(counters)) if command.reduction_loops >> d & 1]
         trips = self.trips[id(command)] if loops else ()
         first = all(counters[d] == 0 for d in loops)
-        final = all(counters[d] == trips[d] - 1 for d in loops)
-        operands: list[torch.Tensor] = []
-        count = len(fabric.accesses) - 1
-        wanted = count if final else fabric.inputs
-        for operand, access in zip(command.operands[:wanted], fabric.accesses):
-            operands.append(self._operand(command, operand, counters, len(access.exprs)))
+        final = command.stage is not Stage.PARTIAL and all(counters[d] == trips[d] - 1 for d in loops)
+        finishes = command.stage is Stage.FINISH
+        read = command.operands[:-1] if final else command.operands[: fabric.inputs]
+        operands = [self._operand(command, operand, counters) for operand in read]
         order = [e.terms[0][0] if e.terms else 0 for e in fabric.accesses[-1].exprs]
         accumulator = None
-        if not first and command.accumulator is not None:
-            stored = self._operand(command, command.accumulator, counters, len(order))
+        if (finishes or not first) and command.accumulator is not None:
+            stored = self._operand(command, command.accumulator, counters)
             accumulator = stored.permute(0, 1, *(2 + order.index(d) for d in range(fabric.parallel)))
-        value = evaluate(fabric, command.box, operands, accumulator, final)
+        if finishes:
+            value = finish(fabric, command.box, operands, accumulator)
+        else:
+            value = evaluate(fabric, command.box, operands, accumulator, final)
         if final:
             self._store(command, command.operands[-1], counters, value)
         else:
             assert command.accumulator is not None
             self._store(command, command.accumulator, counters, value.permute(0, 1, *(2 + d for d in order)))
+
+    def _reduce(self, command: Reduce, counters: list[int]) -> None:
+        src, dst, tiles = command.src, command.dst, command.receiving
+        map = self.program.maps[src.map]
+        origin = [c.const + sum(k * counters[d] for d, k in c.loops) for c in src.start]
+        words = self._l1_block(command, command.tiles, map, origin)
+        lead = self._lead(map)
+        partials = tensor_of(np.ascontiguousarray(words), map)
+        value = reduced(
+            partials.expand(command.tiles.n0, command.tiles.n1, *words.shape[2:]),
+            src.start[lead:],
+            origin[lead:],
+            [a - lead for a in src.axes],
+            src.steps,
+            command.box,
+            command.receivers,
+            command.combiner,
+        )
+        window = Window(self.program.maps[dst.map], dst.start, dst.axes, dst.steps, command.box, tiles.n0, tiles.n1)
+        self._l1_write(command, tiles, window, window.origin(counters), words_of(value))
 
     def _store(self, command: Exec, operand: Operand, counters: Sequence[int], value: torch.Tensor) -> None:
         map = self.program.maps[operand.map]

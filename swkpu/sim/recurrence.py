@@ -46,13 +46,20 @@ def evaluate(
     elif fabric.combiner is not Combiner.NONE:
         value = _reduce(fabric, box, inputs[0])
         if accumulator is not None:
-            value = _combine(fabric.combiner)(value, accumulator)
+            value = combine(fabric.combiner)(value, accumulator)
     if not final:
         assert value is not None
         return value
+    return finish(fabric, box, operands[fabric.inputs :], value)
+
+
+def finish(
+    fabric: FabricProgram, box: Sequence[int], operands: Sequence[torch.Tensor], value: torch.Tensor | None
+) -> torch.Tensor:
+    """The epilogue on accumulators `value` [T0, T1, *parallel box], with its operands [T0, T1, *operand dims]."""
     extras = [
         _view(t, a, box, range(fabric.parallel), broadcast=True)
-        for t, a in zip(operands[fabric.inputs :], fabric.accesses[fabric.inputs : -1])
+        for t, a in zip(operands, fabric.accesses[fabric.inputs : -1])
     ]
     registers = ([] if value is None else [value]) + extras
     del value
@@ -182,7 +189,8 @@ def _matmul(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor, w: torch
     return out.reshape(sizes).permute([axes.index(a) for a in wanted])
 
 
-def _combine(combiner: Combiner) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def combine(combiner: Combiner) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """What combines two accumulators."""
     return {
         Combiner.ADD: torch.add,
         Combiner.MUL: torch.mul,
@@ -198,10 +206,10 @@ def _reduce(fabric: FabricProgram, box: Sequence[int], x: torch.Tensor) -> torch
     sizes = [box[d] for d in reduction]
     if prod(sizes) <= UNROLL_REDUCTION:
         view = _view(x, fabric.accesses[0], box, [*reduction, *range(fabric.parallel)])
-        combine: Any = _combine(fabric.combiner)
+        both: Any = combine(fabric.combiner)
         out = view[(slice(None), slice(None), *([0] * len(sizes)))].clone()
         for flat in range(1, prod(sizes)):
-            combine(out, view[(slice(None), slice(None), *_unflatten(flat, sizes))], out=out)
+            both(out, view[(slice(None), slice(None), *_unflatten(flat, sizes))], out=out)
         return out
     view = _view(x, fabric.accesses[0], box, range(len(fabric.dims)))
     dims = [2 + d for d in reduction]

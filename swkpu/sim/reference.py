@@ -31,7 +31,9 @@ from swkpu.program.model import (
     Loop,
     Program,
     Push,
+    Reduce,
     Space,
+    Stage,
     Store,
     TensorMap,
     Transfer,
@@ -209,12 +211,8 @@ class _Engine:
                 self.own_remaining += machine.tile_groups[command.tiles.group].program_load_cycles
             self.loaded = command.fabric
             self.latency = 0
-        elif isinstance(command, Transfer | Gather):
-            self.own_remaining, shared, self.latency = (
-                _gather_cycles(program, machine, command, self.running)
-                if isinstance(command, Gather)
-                else _transfer_cycles(program, machine, command, self.running)
-            )
+        elif isinstance(command, Transfer | Gather | Reduce):
+            self.own_remaining, shared, self.latency = _port_cycles(program, machine, command, self.running)
             for port, cycles in shared.items():
                 if cycles:
                     job = _Job(cycles)
@@ -306,10 +304,21 @@ def _dram_bytes(
     raise SimulationError("a row of one element is always contiguous")
 
 
+def _port_cycles(
+    program: Program, machine: Machine, command: Transfer | Gather | Reduce, run: _Dynamic
+) -> tuple[int, dict[str, int], int]:
+    """Cycles of the engine's own port, cycles at the shared ports, latency."""
+    if isinstance(command, Gather):
+        return _gather_cycles(program, machine, command, run)
+    if isinstance(command, Reduce):
+        return _reduce_cycles(program, machine, command)
+    return _transfer_cycles(program, machine, command, run)
+
+
 def _transfer_cycles(
     program: Program, machine: Machine, command: Transfer, run: _Dynamic
 ) -> tuple[int, dict[str, int], int]:
-    """Cycles of the engine's own port, cycles at the shared ports, latency."""
+    """As `_port_cycles`, of a load, store, push or pull."""
     src, dst = program.maps[command.src.map], program.maps[command.dst.map]
     dma_latency = machine.dram_latency_cycles + machine.l2.latency_cycles
     mover_latency = machine.l2.latency_cycles + machine.noc.latency_cycles
@@ -349,7 +358,7 @@ def _transfer_cycles(
 def _gather_cycles(
     program: Program, machine: Machine, command: Gather, run: _Dynamic
 ) -> tuple[int, dict[str, int], int]:
-    """As `_transfer_cycles`, of a gather."""
+    """As `_port_cycles`, of a gather."""
     src, index, dst = (program.maps[b.map] for b in (command.src, command.index, command.dst))
     rows: dict[tuple[int, ...], list[int]] = {}
     moved: list[tuple[int, ...]] = []
@@ -397,6 +406,32 @@ def _gather_cycles(
     return 1, shared, machine.dram_latency_cycles + machine.l2.latency_cycles
 
 
+def _reduce_cycles(program: Program, machine: Machine, command: Reduce) -> tuple[int, dict[str, int], int]:
+    """As `_port_cycles`, of a reduce: every element that a tile reads, sends, takes in or adds is counted."""
+    group = machine.tile_groups[command.tiles.group]
+    size = program.maps[command.src.map].dtype.bytes
+    read: dict[tuple[int, int], int] = {}
+    taken: dict[tuple[int, int], int] = {}
+    added: dict[tuple[int, int], int] = {}
+    sent = 0
+    for receiver, column, _ in product(range(command.receivers), range(command.tiles.n1), range(prod(command.box))):
+        here = (receiver, column)
+        for sender in range(command.tiles.n0):
+            there = (sender, column)
+            read[there] = read.get(there, 0) + size
+            sent += size if there != here else 0
+            taken[here] = taken.get(here, 0) + size
+            added[here] = added.get(here, 0) + (1 if sender else 0)
+    noc = ceil(Fraction(sent, machine.noc.bytes_per_cycle))
+    own = max(
+        ceil(Fraction(max(read.values()), group.l1_read_bytes_per_cycle)),
+        ceil(Fraction(max(taken.values()), group.l1_write_bytes_per_cycle)),
+        ceil(Fraction(max(added.values()), group.vector_lanes)),
+        noc,
+    )
+    return machine.noc.latency_cycles + own, {"noc": noc}, 0
+
+
 def _bytes(map_: TensorMap, elements: int) -> int:
     return ceil(Fraction(elements * map_.dtype.bits, 8))
 
@@ -417,14 +452,43 @@ def _exec_cycles(program: Program, machine: Machine, command: Exec, run: _Dynami
     """The slowest tile."""
     loops = [d for d in range(len(run.trips)) if command.reduction_loops >> d & 1]
     resumes = any(run.counters[d] != 0 for d in loops)
-    stays_raw = any(run.counters[d] != run.trips[d] - 1 for d in loops)
+    stays_raw = command.stage is Stage.PARTIAL or any(run.counters[d] != run.trips[d] - 1 for d in loops)
     slowest = 0
     for tile in product(range(command.tiles.n0), range(command.tiles.n1)):
         points = list(command.box)
         for clip in command.clips:
             points[clip.dim] = min(points[clip.dim], max(clip.limit - _at(clip.start, run, tile), 0))
-        slowest = max(slowest, _tile_cycles(program, machine, command, points, resumes, stays_raw))
+        if command.stage is Stage.FINISH:
+            cycles = _finish_cycles(program, machine, command, points)
+        else:
+            cycles = _tile_cycles(program, machine, command, points, resumes, stays_raw)
+        slowest = max(slowest, cycles)
     return slowest
+
+
+def _finish_cycles(program: Program, machine: Machine, command: Exec, points: list[int]) -> int:
+    """The epilogue alone, on accumulators that are read from L1 into the array and drained."""
+    group = machine.tile_groups[command.tiles.group]
+    fabric = program.fabrics[command.fabric]
+    *extras, result = (program.maps[o.map].dtype.bytes for o in command.operands)
+    results = prod(points[: fabric.parallel])
+    if results == 0:
+        return 0
+    lane_ops = vector_micro_ops(fabric)
+    reads, writes = group.l1_read_bytes_per_cycle, group.l1_write_bytes_per_cycle
+    raw = ceil(Fraction(4 * results, reads))
+    if exec_kind(fabric) is ExecKind.VECTOR:
+        read, written = results * (4 + sum(extras)), results * result
+        work = results * lane_ops
+        return max(
+            ceil(Fraction(work, group.vector_lanes)), ceil(Fraction(read, reads)), ceil(Fraction(written, writes)), 1
+        )
+    split = array_split(fabric)
+    m, n, b = (prod(points[d] for d in dims) for dims in (split.rows, split.cols, split.others))
+    drain = ceil(Fraction(group.rows, group.drain_rows_per_cycle))
+    v = ceil(Fraction(group.rows * group.cols * lane_ops, group.vector_lanes))
+    passes = b * ceil(Fraction(m, group.rows)) * ceil(Fraction(n, group.cols))
+    return passes * max(drain, v) + v + raw
 
 
 def _tile_cycles(
@@ -453,7 +517,8 @@ def _tile_cycles(
     raw = ceil(Fraction(4 * results, reads)) if resumes else 0
     raw += ceil(Fraction(4 * results, writes)) if stays_raw else 0
     array = _depthwise if kind is ExecKind.DEPTHWISE else _contraction
-    return array(group, fabric, command.box, maps, points, lane_ops) + raw
+    result = 0 if stays_raw else maps[-1].dtype.bytes
+    return array(group, fabric, command.box, maps, points, lane_ops, result) + raw
 
 
 def _array_time(group: TileGroup, passes: int, one_pass: int, load: int = 0) -> int:
@@ -476,6 +541,7 @@ def _depthwise(
     maps: list[TensorMap],
     points: list[int],
     lane_ops: int,
+    result: int,
 ) -> int:
     split = array_split(fabric)
     m, n = prod(points[d] for d in split.rows), prod(points[d] for d in split.cols)
@@ -495,6 +561,7 @@ def _contraction(
     maps: list[TensorMap],
     points: list[int],
     lane_ops: int,
+    result: int,
 ) -> int:
     split = array_split(fabric)
     m, n = prod(points[d] for d in split.rows), prod(points[d] for d in split.cols)
@@ -518,7 +585,7 @@ def _contraction(
     kp = ceil(k / depth)
     partial = 4 * group.cols if kp > 1 else 0
     read = m * (depth * row_bytes + partial) + depth * group.cols * col_bytes
-    write = m * (partial if kp > 1 else group.cols * maps[-1].dtype.bytes)
+    write = m * (partial if kp > 1 else group.cols * result)
     v = ceil(Fraction(m * group.cols * lane_ops, group.vector_lanes))
     loads = _hidden(group, group.rows)
     one_pass = max(ceil(m / min(rate, 1)), loads, ceil(Fraction(read) / reads), ceil(Fraction(write, writes)))

@@ -29,7 +29,9 @@ from swkpu.program.model import (
     Program,
     Pull,
     Push,
+    Reduce,
     Space,
+    Stage,
     Store,
     Stream,
     TensorMap,
@@ -52,7 +54,7 @@ STREAM_RESOURCES: dict[Engine, tuple[int, ...]] = {
     Engine.DMA_OUT: (DRAM, L2_READ),
     Engine.BM_IN: (L2_READ, NOC),
     Engine.BM_OUT: (L2_WRITE, NOC),
-    Engine.FABRIC: (),
+    Engine.FABRIC: (NOC,),
 }
 
 CHUNK = 1 << 22
@@ -292,6 +294,8 @@ def command_cost(program: Program, machine: Machine, command: object, trips: tup
         case Exec():
             inner = (command.tiles.n0, command.tiles.n1)
             return _in_chunks(trips, inner, lambda grid: _exec(program, machine, command, trips, grid))
+        case Reduce():
+            return _in_chunks(trips, (1, 1), lambda grid: _reduce(program, machine, command, grid))
         case _:
             raise TypeError(f"not a command that takes time: {command!r}")
 
@@ -528,8 +532,10 @@ def _exec_cost(
     points: list[Any] = list(command.box)
     for clip in command.clips:
         points[clip.dim] = np.clip(clip.limit - grid.coord(clip.start), 0, points[clip.dim])
+    if command.stage is Stage.FINISH:
+        return points, cost.finish_cost(group, fabric, dtypes, points[: fabric.parallel])
     raw_in: Count = 0
-    raw_out: Count = 0
+    raw_out: Count = int(command.stage is Stage.PARTIAL)
     for depth, count in enumerate(trips):
         if command.reduction_loops >> depth & 1:
             raw_in = raw_in | (grid.counters[depth] != 0).astype(np.int64)
@@ -543,7 +549,7 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
     group = machine.tile_groups[command.tiles.group]
     fabric = program.fabrics[command.fabric]
     points, this = _exec_cost(program, machine, command, trips, grid)
-    contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR
+    contracts = cost.exec_kind(fabric) is not cost.ExecKind.VECTOR and command.stage is not Stage.FINISH
     tiles = grid.tiles
     counts = Counts(
         macs=grid.grand_total(grid.total(cost.product(points), tiles)) if contracts else 0,
@@ -554,7 +560,7 @@ def _exec(program: Program, machine: Machine, command: Exec, trips: tuple[int, .
     own = grid.instances(grid.largest(this.cycles, tiles))
     dtypes = [program.maps[o.map].dtype for o in command.operands[:2]]
     multiplied = group.multiplied_as(cost.mac_type(dtypes[0], dtypes[1])) if contracts else None
-    return CommandCost((), own, counts, multiplied)
+    return CommandCost((grid.instances(0),), own, counts, multiplied)
 
 
 @dataclass(frozen=True)
@@ -614,3 +620,23 @@ def _tile_cycles(program: Program, machine: Machine, command: Exec, trips: tuple
         fill=total(a.fill),
         partial_sums=total(a.raw),
     )
+
+
+def _reduce(program: Program, machine: Machine, command: Reduce, grid: _Grid) -> CommandCost:
+    this = cost.reduce_cost(
+        machine,
+        machine.tile_groups[command.tiles.group],
+        points=prod(command.box),
+        members=command.tiles.n0,
+        receivers=command.receivers,
+        groups=command.tiles.n1,
+        element_bytes=program.maps[command.src.map].dtype.bytes,
+    )
+    counts = Counts(
+        vector_ops=grid.grand_total(this.vector_ops),
+        noc_bytes=grid.grand_total(this.noc_bytes),
+        l1_read_bytes=grid.grand_total(this.l1_read_bytes),
+        l1_write_bytes=grid.grand_total(this.l1_write_bytes),
+        transfers=prod(grid.shape[: grid.loops]),
+    )
+    return CommandCost((grid.instances(this.noc),), grid.instances(this.own), counts)

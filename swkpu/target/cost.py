@@ -45,7 +45,8 @@ def ceil_div(n: Count, d: Count) -> Count:
 
 def ceil_rate(amount: Count, rate: Fraction | int) -> Count:
     """Cycles that `amount` takes at an exact `rate` per cycle: ceil(amount / rate)."""
-    rate = Fraction(rate)
+    if rate.denominator == 1:
+        return ceil_div(amount, rate.numerator)
     return ceil_div(amount * rate.denominator, rate.numerator)
 
 
@@ -169,6 +170,49 @@ def pull_cost(machine: Machine, group: TileGroup, l2_bytes: Count, l1_bytes: Cou
     """L1 to L2. `l2_bytes` over all tiles, `l1_bytes` of the tile that sends most."""
     l2, noc = l2_write_cycles(machine, l2_bytes), noc_cycles(machine, l2_bytes)
     return TransferCost(0, l2, noc, l1_read_cycles(group, l1_bytes), mover_latency_cycles(machine))
+
+
+@dataclass(frozen=True)
+class ReduceCost:
+    """Cycles of one `reduce` at the network and of its engine (its latency included), and what energy counts."""
+
+    noc: Count
+    own: Count
+    noc_bytes: Count
+    l1_read_bytes: Count
+    l1_write_bytes: Count
+    vector_ops: Count
+
+
+def reduce_cost(
+    machine: Machine,
+    group: TileGroup,
+    *,
+    points: Count,
+    members: Count,
+    receivers: Count,
+    groups: Count,
+    element_bytes: int,
+) -> ReduceCost:
+    """Each of the first `receivers` of a group's `members` tiles combines `points` elements of all of them, in each of
+    `groups` groups; docs/timing.md, "reduce".
+
+    A tile reads what it has for every receiver. A receiver takes in one partial after the other at the rate at which
+    its L1 is written, and its lanes add as they come.
+    """
+    size = points * element_bytes
+    everywhere = groups * receivers
+    noc_bytes = everywhere * (members - 1) * size
+    noc = noc_cycles(machine, noc_bytes)
+    vector_ops = (members - 1) * points
+    busy = maximum(
+        l1_read_cycles(group, receivers * size),
+        l1_write_cycles(group, members * size),
+        ceil_div(vector_ops, group.vector_lanes),
+        noc,
+    )
+    moved = everywhere * members * size
+    return ReduceCost(noc, machine.noc.latency_cycles + busy, noc_bytes, moved, moved, everywhere * vector_ops)
 
 
 # --------------------------------------------------------------------------------- what a fabric program asks for
@@ -366,7 +410,7 @@ class ArrayTime:
 
     steps      MAC steps of a pass          rows    draining (os) or loading (ws, is) the array's rows in a pass
     stream     the pass's L1 traffic        vector  the vector lanes' part of a pass that finishes results
-    fill       `fill_cycles` and the last vector work              raw  accumulators read and written
+    fill       skew, the last drain and the last vector work       raw  accumulators read and written
     """
 
     passes: Count
@@ -442,8 +486,8 @@ def contraction_cost(
         vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes) * finishes
         stream = l1_read_cycles(group, stream_bytes)
         finishing, array_rows = passes, hidden_cycles(group, drain_cycles(group))
-        fill = fill_cycles(group, passes) + vector
-        cycles = passes * maximum(steps, array_rows, stream, vector) + fill
+        fill = fill_cycles(group, passes)
+        cycles = passes * maximum(steps, array_rows, stream, vector) + fill + vector
         read, written = passes * stream_bytes, 0
     else:
         moving, staying = (rows_points, cols_points) if stationary_on_cols else (cols_points, rows_points)
@@ -453,16 +497,16 @@ def contraction_cost(
         columns = other_points * ceil_div(staying, group.cols)
         passes = columns * folds
         partial = _truth(folds > 1) * ACCUMULATOR_BYTES * group.cols
-        whole = _truth(folds <= 1) * group.cols * result_bytes
+        whole = _truth(folds <= 1) * finishes * group.cols * result_bytes
         operand_bits = depth * (moving * moving_bits + group.cols * staying_bits)
         stream_bytes = ceil_div(operand_bits, 8) + moving * partial
         vector = ceil_div(moving * group.cols * vector_ops, group.vector_lanes) * finishes
         steps = ceil_rate(moving, min(rate, Fraction(1)))
         stream = maximum(l1_read_cycles(group, stream_bytes), l1_write_cycles(group, moving * (partial + whole)))
         finishing, array_rows = columns, hidden_cycles(group, group.rows)
-        fill = fill_cycles(group, passes, group.rows) + vector
+        fill = fill_cycles(group, passes, group.rows)
         one_pass = maximum(steps, array_rows, stream)
-        cycles = (passes - columns) * one_pass + columns * maximum(one_pass, vector) + fill
+        cycles = (passes - columns) * one_pass + columns * maximum(one_pass, vector) + fill + vector
         read, written = passes * stream_bytes, passes * moving * partial
     raw = results * ACCUMULATOR_BYTES
     raw_cycles = raw_in * l1_read_cycles(group, raw) + raw_out * l1_write_cycles(group, raw)
@@ -474,7 +518,7 @@ def contraction_cost(
             read + raw_in * raw + finishes * results * epilogue_bytes,
             written + raw_out * raw + finishes * results * result_bytes,
             finishes * results * vector_ops,
-            ArrayTime(passes, finishing, steps, array_rows, stream, vector, fill, raw_cycles),
+            ArrayTime(passes, finishing, steps, array_rows, stream, vector, fill + vector, raw_cycles),
         ),
     )
 
@@ -501,21 +545,21 @@ def depthwise_cost(
     stream_bytes = ceil_div(group.rows * (group.cols * input_bits + reduction_points * window_bits), 8)
     vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes) * finishes
     steps = ceil_rate(reduction_points, macs_per_pe(group, precision))
-    drain = hidden_cycles(group, drain_cycles(group))
     stream = l1_read_cycles(group, stream_bytes)
+    drain = hidden_cycles(group, drain_cycles(group))
+    fill = fill_cycles(group, passes)
     one_pass = maximum(steps, drain, stream, vector)
-    fill = fill_cycles(group, passes) + vector
     raw = results * ACCUMULATOR_BYTES
     raw_cycles = raw_in * l1_read_cycles(group, raw) + raw_out * l1_write_cycles(group, raw)
     return _where_any(
         results,
         ExecCost(
-            passes * one_pass + fill + raw_cycles,
+            passes * one_pass + fill + vector + raw_cycles,
             passes,
             passes * stream_bytes + raw_in * raw + finishes * results * epilogue_bytes,
             raw_out * raw + finishes * results * result_bytes,
             finishes * results * vector_ops,
-            ArrayTime(passes, passes, steps, drain, stream, vector, fill, raw_cycles),
+            ArrayTime(passes, passes, steps, drain, stream, vector, fill + vector, raw_cycles),
         ),
     )
 
@@ -548,6 +592,39 @@ def vector_cost(
     return _where_any(result_points, ExecCost(cycles, 0, read, written, work))
 
 
+def finish_cost(group: TileGroup, fabric: FabricProgram, dtypes: Sequence[DType], points: Sequence[Count]) -> ExecCost:
+    """The epilogue on accumulators in L1, of an exec that reduces nothing; docs/timing.md, "exec".
+
+    The accumulators are read into the array and drained; no wavefront of operands crosses it.
+
+    dtypes  storage types of the epilogue's operands and of the result
+    points  of the parallel dims
+    """
+    result_bytes = dtypes[-1].bytes
+    epilogue_bytes = sum(d.bytes for d in dtypes[:-1])
+    vector_ops = vector_micro_ops(fabric)
+    results = product(points)
+    if exec_kind(fabric) is ExecKind.VECTOR:
+        return vector_cost(
+            group,
+            combined_points=0,
+            result_points=results,
+            input_bytes=0,
+            result_bytes=result_bytes,
+            epilogue_bytes=epilogue_bytes,
+            vector_ops=vector_ops,
+            raw_in=1,
+        )
+    split = array_split(fabric)
+    rows, cols, others = (product([points[d] for d in dims]) for dims in (split.rows, split.cols, split.others))
+    passes = others * ceil_div(rows, group.rows) * ceil_div(cols, group.cols)
+    raw = results * ACCUMULATOR_BYTES
+    vector = ceil_div(group.rows * group.cols * vector_ops, group.vector_lanes)
+    cycles = passes * max(drain_cycles(group), vector) + vector + l1_read_cycles(group, raw)
+    read, written = raw + results * epilogue_bytes, results * result_bytes
+    return _where_any(results, ExecCost(cycles, passes, read, written, results * vector_ops))
+
+
 def _where_any(results: Count, cost: ExecCost) -> ExecCost:
     """A tile with an empty box does nothing."""
     some = _truth(results > 0)
@@ -572,12 +649,13 @@ def exec_cost(
 ) -> ExecCost:
     """One tile's execution of a box of `points` per domain dim, of whichever kind the fabric program is.
 
-    dtypes  storage types: inputs, epilogue operands, result (as `fabric.accesses`)
+    dtypes  storage types: inputs, epilogue operands, result (as `fabric.accesses`); the inputs' are enough where
+            accumulators are left raw
     run     how many trailing reduction dims are contiguous in both inputs: see `reduction_run`
     raw_in  1 where the accumulator is resumed, raw_out 1 where it is left raw
     """
     parallel, reduction = points[: fabric.parallel], points[fabric.parallel :]
-    result_bytes = dtypes[-1].bytes
+    result_bytes = dtypes[-1].bytes if len(dtypes) > fabric.inputs else 0
     epilogue_bytes = sum(d.bytes for d in dtypes[fabric.inputs : -1])
     vector_ops = vector_micro_ops(fabric)
     kind = exec_kind(fabric)

@@ -35,8 +35,10 @@ from swkpu.program.model import (
     Program,
     Pull,
     Push,
+    Reduce,
     SemOp,
     Space,
+    Stage,
     Store,
     Stream,
     TileRange,
@@ -136,7 +138,7 @@ class Builder:
     def command(self, engine: Engine, group: int, trips: list[int]) -> Command:
         depth = len(trips)
         if engine is Engine.FABRIC:
-            return self.exec(group, trips)
+            return self.reduce(group, depth) if self.integer(0, 3) == 0 else self.exec(group, trips)
         rank = self.integer(2, 3)
         box = (*(self.integer(1, 3) for _ in range(rank - 2)), self.integer(1, 8), self.integer(1, 40))
         layer = self.integer(0, 2)
@@ -177,11 +179,23 @@ class Builder:
             Clip(self.integer(0, len(box) - 1), self.coord(len(trips), True), self.integer(0, 40))
             for _ in range(self.integer(0, 2))
         )
-        mask = self.integer(0, (1 << len(trips)) - 1) if fabric.inputs else 0
+        stage = self.draw(st.sampled_from(Stage)) if fabric.inputs else Stage.WHOLE
+        mask = self.integer(0, (1 << len(trips)) - 1) if fabric.inputs and stage is not Stage.FINISH else 0
+        if stage is Stage.FINISH:
+            box = (*box[: fabric.parallel], *(0 for _ in box[fabric.parallel :]))
         return Exec(
-            tiles=self.tiles(group), fabric=number, operands=operands, box=box, clips=clips, reduction_loops=mask,
-            accumulator=Operand(L1_ACC, origin) if mask else None, layer=self.integer(0, 2),
+            tiles=self.tiles(group), fabric=number, operands=tuple(operands[i] for i in fabric.operands_of(stage)),
+            box=box, clips=clips, reduction_loops=mask, layer=self.integer(0, 2), stage=stage,
+            accumulator=Operand(L1_ACC, origin) if mask or stage is not Stage.WHOLE else None,
         )  # fmt: skip
+
+    def reduce(self, group: int, depth: int) -> Reduce:
+        tiles = self.tiles(group)
+        src, dst = self.block(L1_ACC, depth, True, 3), self.block(L1_ACC, depth, False, 3)
+        box = (self.integer(1, 3), self.integer(1, 8), self.integer(1, 40))
+        return Reduce(
+            tiles=tiles, src=src, dst=dst, box=box, receivers=self.integer(1, tiles.n0), layer=self.integer(0, 2)
+        )
 
     def nest(self, iterations: int) -> list[int]:
         """Trip counts whose product is `iterations`."""

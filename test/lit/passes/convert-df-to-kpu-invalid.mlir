@@ -54,13 +54,90 @@ func.func @too_many_tiles(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> ten
 
 // -----
 
-// CHECK: mapping of 'y': `space` names reduction dim 'k'; it takes parallel dims
+// CHECK: mapping of 'y': 8 tiles over 3 dims; 'bf16' has 13, over at most 2 dims
 func.func @too_many_space_dims(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
   %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
     epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
     mapping #df.mapping<result = dram, parts = [<bf16, space = {m = 2, n = 2, k = 2}>]>
     : tensor<64x16xf32>
   func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': `finish` is for a reduction that is split over tiles, and `space` names no reduction dim
+func.func @finish_without_split(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {m = 4}, finish = {n = 8}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': `finish` names reduction dim 'k'; it takes parallel dims
+func.func @finish_of_a_reduction(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {k = 4}, finish = {k = 8}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': `finish` names 2 dims; a piece is cut along one
+func.func @two_slices(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {k = 4}, finish = {m = 16, n = 4}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': `finish` cuts the 16 points of 'n' in a piece into slices of 5; they are as many as divide it exactly, and no more than the 4 tiles of a group
+func.func @ragged_slices(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {k = 4}, finish = {n = 5}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': `finish` cuts the 16 points of 'n' in a piece into slices of 2; they are as many as divide it exactly, and no more than the 4 tiles of a group
+func.func @too_many_slices(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
+  %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {k = 4}, finish = {n = 2}>]>
+    : tensor<64x16xf32>
+  func.return %y : tensor<64x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': `space` names the reduction dims 'j' and 'k'; a reduction is split along one
+func.func @two_reductions(%a: tensor<8x4x8xbf16>, %b: tensor<16x4x8xbf16>) -> tensor<8x16xf32> {
+  %y = df.recurrence (m = 8, n = 16 | j = 4, k = 8) ins(%a[m, j, k] : tensor<8x4x8xbf16>, %b[n, j, k] : tensor<16x4x8xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {k = 2, j = 2}>]>
+    : tensor<8x16xf32>
+  func.return %y : tensor<8x16xf32>
+}
+
+// -----
+
+// CHECK: mapping of 'y': 2 tiles of 1 pieces of 2 do not divide the 3 points of 'kh' exactly
+func.func @window(%x: tensor<10x8xbf16>, %w: tensor<16x3x8xbf16>) -> tensor<8x16xf32> {
+  %y = df.recurrence (m = 8, n = 16 | kh = 3, k = 8) ins(%x[m + kh, k] : tensor<10x8xbf16>, %w[n, kh, k] : tensor<16x3x8xbf16>) mac
+    epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
+    mapping #df.mapping<result = dram, parts = [<bf16, space = {kh = 2}>]>
+    : tensor<8x16xf32>
+  func.return %y : tensor<8x16xf32>
 }
 
 // -----

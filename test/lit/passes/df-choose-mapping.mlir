@@ -1,11 +1,19 @@
-// RUN: swkpu-opt %s -p df-choose-mapping | filecheck %s
-// RUN: swkpu-opt %s -p 'df-choose-mapping{target=kpu-t64 profile=3W}' | filecheck %s
+// RUN: swkpu-opt %s -p 'df-choose-mapping{groups=false}' | filecheck %s
+// RUN: swkpu-opt %s -p 'df-choose-mapping{target=kpu-t64 profile=3W groups=false}' | filecheck %s
+// RUN: swkpu-opt %s -p df-choose-mapping | filecheck %s --check-prefix=GROUP
 // RUN: not swkpu-opt %s -p 'df-choose-mapping{target=kpu-t65}' 2>&1 | filecheck %s --check-prefix=TARGET
 // RUN: not swkpu-opt %s -p 'df-choose-mapping{profile=99W}' 2>&1 | filecheck %s --check-prefix=PROFILE
 
 // TARGET: error: unknown target 'kpu-t65'{{.*}}expected one of {{.*}}kpu-t64
 // TARGET-NEXT: note: in pass df-choose-mapping{target="kpu-t65"}
 // PROFILE: error: target 'kpu-t64' has no power profile '99W'; it has: 3W, 6W, 10W
+
+// In a group the result of the first stays in L1; the estimate for both is at the last.
+// GROUP-LABEL: func.func @main
+// GROUP:         %y = df.recurrence (m = 64, n = 16 | k = 32)
+// GROUP:             mapping #df.mapping<result = l1, {{(split = [mn], )?}}parts = [<
+// GROUP:         %z = df.recurrence (m = 64, n = 16)
+// GROUP:             mapping #df.mapping<result = dram, {{.*}}cycles = {{[0-9]+}}, parts = [<
 
 // The result of the first stays in L2 for the second; that of the second is the function's, and goes to DRAM.
 // CHECK-LABEL: func.func @main

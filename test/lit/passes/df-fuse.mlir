@@ -92,3 +92,36 @@ func.func @broadcast(%a: tensor<4x8xf32>) -> tensor<4x2xf32> {
     } -> [m, n] : tensor<4x2xf32>
   func.return %neg : tensor<4x2xf32>
 }
+
+// What a contraction reads once per result, and nobody else reads, is computed where it is added. What is broadcast is not:
+// it would be computed for every result.
+// CHECK-LABEL: func.func @operand
+// CHECK-NEXT:    %half = df.recurrence (i = 2)
+// CHECK:         %y = df.recurrence (m = 4, n = 2 | k = 8)
+// CHECK-NEXT:        ins(%a[m, k] : tensor<4x8xf32>, %b[n, k] : tensor<2x8xf32>)
+// CHECK-NEXT:        mac with(%half[n] : tensor<2xf32>, %r[n, m] : tensor<2x4xbf16>)
+// CHECK-NEXT:        epilogue(%acc: f32, %h: f32, %e_1: bf16) {
+// CHECK-NEXT:          %wide = arith.extf %e_1 : bf16 to f32
+// CHECK-NEXT:          %1 = arith.addf %acc, %wide : f32
+// CHECK-NEXT:          %2 = arith.mulf %1, %h : f32
+func.func @operand(%a: tensor<4x8xf32>, %b: tensor<2x8xf32>, %r: tensor<2x4xbf16>, %s: tensor<2xf32>) -> tensor<4x2xf32> {
+  %rest = df.recurrence (i = 4, j = 2) none with(%r[j, i] : tensor<2x4xbf16>)
+    epilogue(%e: bf16) {
+      %wide = arith.extf %e : bf16 to f32
+      df.yield %wide : f32
+    } -> [i, j] : tensor<4x2xf32>
+  %half = df.recurrence (i = 2) none with(%s[i] : tensor<2xf32>)
+    epilogue(%e: f32) {
+      %0 = arith.mulf %e, %e : f32
+      df.yield %0 : f32
+    } -> [i] : tensor<2xf32>
+  %y = df.recurrence (m = 4, n = 2 | k = 8)
+    ins(%a[m, k] : tensor<4x8xf32>, %b[n, k] : tensor<2x8xf32>)
+    mac with(%rest[m, n] : tensor<4x2xf32>, %half[n] : tensor<2xf32>)
+    epilogue(%acc: f32, %x: f32, %h: f32) {
+      %0 = arith.addf %acc, %x : f32
+      %1 = arith.mulf %0, %h : f32
+      df.yield %1 : f32
+    } -> [m, n] : tensor<4x2xf32>
+  func.return %y : tensor<4x2xf32>
+}

@@ -12,21 +12,6 @@ kpu.program "main" target "kpu-t64" info {} {
 
 // -----
 
-// CHECK: error: 5 buffers: a schedule supports 1, 2, 3, 4, 6 or 12
-kpu.program "main" target "kpu-t64" info {} {
-  %x = kpu.input "x" at 0 : !kpu.buffer<64xbf16, dram>
-  %y = kpu.alloc {address = 4096 : i64} : !kpu.buffer<64xbf16, dram>
-  kpu.layer "one" info {} {
-    kpu.for i0 = 8 {
-      %t = kpu.alloc {buffers = 5 : i64, address = 0 : i64} : !kpu.buffer<8xbf16, l2>
-      kpu.load %x[8*i0] to %t[0] box [8] : !kpu.buffer<64xbf16, dram> to !kpu.buffer<8xbf16, l2>
-      kpu.store %t[0] to %y[8*i0] box [8] : !kpu.buffer<8xbf16, l2> to !kpu.buffer<64xbf16, dram>
-    }
-  }
-}
-
-// -----
-
 // CHECK: error: the program is scheduled already
 kpu.program "main" target "kpu-t64" info {} {
   kpu.stream "dma_in" {

@@ -25,6 +25,6 @@ kpu.program "main" target "kpu-t64" info {} {
 
 // The gather is dma_in's, and fills one of two slots.
 // SCHEDULED: kpu.stream "dma_in"
-// SCHEDULED: kpu.gather %rows[0, 0, 0, 0] dim 0 by %each[i0, 0, 0] to %{{.*}}[i0, 0, 0, 0] box [1, 3, 8] acquire {{.*}} release {{.*}} layer "embedding"
+// SCHEDULED: kpu.gather %rows[0, 0, 0, 0] dim 0 by %each[i0, 0, 0] to %{{.*}}[i0, 0, 0, 0] box [1, 3, 8] release {{.*}} layer "embedding"
 // SCHEDULED: kpu.stream "dma_out"
 // SCHEDULED: kpu.store %{{.*}}[i0, 0, 0, 0] to %y[i0, 0, 0]

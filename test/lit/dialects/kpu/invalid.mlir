@@ -258,7 +258,7 @@ kpu.program "main" target "kpu-t64" info {} {
 
 // -----
 
-// CHECK: a reduction over loops, and no other, has an accumulator
+// CHECK: a reduction over loops or tiles, and no other, has an accumulator
 kpu.program "main" target "kpu-t64" info {} {
   %d = kpu.alloc : !kpu.buffer<64x32xbf16, dram>
   %l2 = kpu.alloc : !kpu.buffer<64x32xbf16, l2>
