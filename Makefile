@@ -15,7 +15,7 @@ STAMP := .venv/.stamp
 # Links into swkpu/ and directories without Python are left out.
 SOURCES := swkpu test
 
-.PHONY: help venv demo test lint format types lit unit e2e bench clean
+.PHONY: help venv demo test lint format types lit unit e2e bench performance compare clean
 
 help:
 	@echo "make venv    create .venv with everything needed"
@@ -23,6 +23,8 @@ help:
 	echo "make test    lint, types, lit, unit and end-to-end tests, with a summary"
 	echo "make lint | format | types | lit | unit | e2e    one of them"
 	echo "make bench   the benchmarks"
+	echo "make performance   measure schedules and compile time, and render docs/performance.md"
+	echo "make compare   the same of Vela, SCALE-Sim and ZigZag beside ours"
 	echo "make clean   remove what builds and tests leave behind (not .venv)"
 
 venv: $(STAMP)
@@ -76,6 +78,23 @@ e2e: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' -c constraints.txt
 	$(BIN)/python -m benchmarks
+
+# Goals that are missed are in the page; they do not stop the rest.
+performance: $(STAMP)
+	@bench() { $(BIN)/python -m benchmarks "$$@" || [ $$? -eq 1 ]; }
+	bench schedules --json docs/schedules.json
+	bench schedules --precision bf16 --json docs/schedules_bf16.json
+	bench schedules --batch 8 --json docs/schedules_batch8.json
+	bench compile_growth --json docs/compile_growth.json --plot docs/compile_growth.svg
+	$(BIN)/python docs/generate.py docs/performance.md
+
+# The tools of others are installed in benchmarks/.envs when they are first asked for.
+compare: $(STAMP)
+	@bench() { $(BIN)/python -m benchmarks "$$@" || [ $$? -eq 1 ]; }
+	bench vela --json docs/vela.json
+	bench scalesim --json docs/scalesim.json
+	bench zigzag --json docs/zigzag.json
+	$(BIN)/python docs/generate.py docs/performance.md
 
 clean:
 	@rm -rf build dist out swkpu.egg-info .pytest_cache .ruff_cache .hypothesis

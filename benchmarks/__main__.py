@@ -29,8 +29,10 @@ COMMANDS = {
     "calibration_time": "benchmarks.calibration_time",
     "simulation_time": "benchmarks.simulation_time",
     "schedules": "benchmarks.schedules",
+    "compile_growth": "benchmarks.compile_growth",
     "scalesim": "benchmarks.others.scalesim",
     "zigzag": "benchmarks.others.zigzag",
+    "vela": "benchmarks.others.vela",
     "conformance": "benchmarks.conformance",
     "digits": "benchmarks.quantization.digits",
     "sqnr": "benchmarks.quantization.sqnr",
@@ -46,8 +48,10 @@ examples:
   python -m benchmarks calibration_time --help
   python -m benchmarks simulation_time --help
   python -m benchmarks schedules --help
+  python -m benchmarks compile_growth --help
   python -m benchmarks scalesim --help
   python -m benchmarks zigzag --help
+  python -m benchmarks vela --help
   python -m benchmarks conformance --level kpu
   python -m benchmarks digits --help
   python -m benchmarks sqnr --help

@@ -19,6 +19,11 @@ def by_target(rows: Sequence[Row], cell: Callable[[Row], str]) -> Table:
     return ["model", *(f"`{target}`" for target in targets)], lines
 
 
+def bold(text: str, met: bool) -> str:
+    """Bold where a goal is missed."""
+    return text if met else f"**{text}**"
+
+
 def efficiency(row: Row) -> str:
     """Bold where the goal is missed, with the goal."""
     value, goal = f"{row['efficiency']:.3f}", row["goal"]
@@ -57,3 +62,73 @@ def summary(rows: Sequence[Row]) -> str:
         f"estimates is within {goals.ESTIMATE_MEDIAN:.0%}, in {sum(all_near)} the largest within "
         f"{goals.ESTIMATE_MAX:.0%}."
     )
+
+
+# ---- compile time, and the tools of others -------------------------------------------------------------------------
+
+
+def compile_growth(found: dict[str, Any]) -> Table:
+    """A line per model, and one with the straight line through them."""
+    lines = [
+        [
+            f"`{row['model']}`",
+            f"{row['layers']:,}",
+            bold(f"{row['seconds']:.2f}", row["met"]["seconds"]),
+            bold(f"{row['residual']:+.1%}", row["met"]["linear"]),
+            bold(f"{row['peak_bytes'] / 2**20:,.0f}", row["met"]["memory"]),
+            f"{row['added_bytes'] / 2**20:,.0f}",
+        ]
+        for row in found["rows"]
+    ]
+    line = f"{found['seconds_at_0']:.2f} + {found['seconds_per_layer']:.4f} a layer"
+    return ["model", "layers", "CPU s", "from the line", "peak MiB", "added MiB"], [
+        *lines,
+        ["line", "", line, "", "", ""],
+    ]
+
+
+def vela(rows: Sequence[Row]) -> Table:
+    """Vela's and ours side by side."""
+    head = ["model", "Vela cycles", "ours", "ratio (goal)", "Vela DRAM MB", "ours", "Vela back end s", "ours"]
+    return head, [
+        [
+            f"`{row['model']}`",
+            f"{row['vela']['cycles']:,}",
+            f"{row['ours']['cycles']:,}",
+            bold(f"{row['ours']['cycles'] / row['vela']['cycles']:.3f}", row["met"]["cycles"])
+            + f" (≤ {row['goal']:.2f})",
+            f"{row['vela']['dram_bytes'] / 1e6:.1f}",
+            bold(f"{row['ours']['dram_bytes'] / 1e6:.1f}", row["met"]["dram_bytes"]),
+            f"{row['vela']['seconds']:.1f}",
+            bold(f"{row['ours']['seconds']:.1f}", row["met"]["seconds"]),
+        ]
+        for row in rows
+    ]
+
+
+def scalesim(found: dict[str, Any]) -> Table:
+    """The different layers, and the sums over all of them."""
+    layers: dict[tuple[int, ...], Row] = {}
+    for row in found["layers"]:
+        layers.setdefault((row["m"], row["n"], row["k"]), row)
+    lines = [
+        [
+            f"`{row['layer']}`",
+            *(f"{row[key]:,}" for key in ("m", "n", "k", "ours_apart", "formula")),
+            "–" if row["scalesim"] is None else f"{row['scalesim']:,}",
+        ]
+        for row in layers.values()
+    ]
+    apart = sum(row["ours_apart"] for row in found["layers"])
+    formula = sum(row["formula"] for row in found["layers"])
+    total = [f"all {len(found['layers'])}", "", "", "", f"{apart:,}", f"{formula:,}", f"{found['scalesim_cycles']:,}"]
+    whole = ["whole program, passes overlapping", "", "", "", f"{found['ours_cycles']:,}", "", ""]
+    return ["layer", "M", "N", "K", "ours", "formula", f"SCALE-Sim {found['version']}"], [*lines, total, whole]
+
+
+def zigzag(found: dict[str, Any]) -> Table:
+    ours, theirs = found["ours"], found["zigzag"]
+    return ["", "cycles", "CPU s of search"], [
+        [f"ZigZag {theirs['version']}", f"{theirs['cycles']:,.0f}", f"{theirs['seconds']:.1f}"],
+        ["ours", f"{ours['cycles']:,}", f"{ours['seconds']:.2f}"],
+    ]

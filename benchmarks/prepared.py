@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
@@ -59,13 +59,19 @@ class Compiled:
     passes: dict[str, float] = field(default_factory=dict[str, float])
 
 
-def prepare(model: str, precision: str = "int8", batch: int = 1) -> Prepared:
-    """Capture and import a model of the zoo, calibrate it where the precision needs that, and run the nn passes.
+def prepare(
+    model: str, precision: str = "int8", batch: int = 1, before_compiling: Callable[[], object] | None = None
+) -> Prepared:
+    """Capture and import a model of the zoo, calibrate it where the precision needs that, and run the nn passes, with
+    which compiling begins.
 
     Raises SwkpuError.
     """
     module = resolve_model(model, batch).imported()
     ranges = _ranges(model, module.clone(), batch) if precision in QUANTIZED_PRECISIONS else None
+    gc.collect()
+    if before_compiling is not None:
+        before_compiling()
     steps = default_pipeline(ANY_TARGET, None, precision, "nn", Quantization(ranges))
     return Prepared(model, batch, precision, module, sum(apply(steps, module).values()))
 

@@ -9,14 +9,14 @@ import argparse
 import gc
 import time
 from collections.abc import Sequence
-from statistics import median
 from typing import Any
 
 from benchmarks import schedule_goals as goals
 from benchmarks.prepared import WARM_UP, Prepared, compile_for, prepare
 from swkpu import zoo
 from swkpu.errors import SwkpuError
-from swkpu.report.report import Report
+from swkpu.report.agreement import agreement
+from swkpu.sim.timing import simulate_timing
 from swkpu.target import load_target
 from swkpu.tools import console
 from swkpu.tools.common import FAULT, OK, ArgumentParser, UsageError, run_tool
@@ -31,7 +31,8 @@ examples:
 
 efficiency  the bound of the whole program (arithmetic at full rate, or compulsory DRAM traffic) / simulated cycles
 dram        DRAM traffic / compulsory traffic
-estimate    how far the estimates of layers are from their simulated cycles: the median and the largest
+estimate    how far the estimates of layers are from their simulated cycles: the median and the largest, of the layers
+            that `swkpu explain` compares, as it does
 compile s   CPU seconds from nn to a .kpu file, after capture and calibration
 At another batch than 1 the goal is the efficiency at batch 1, which is measured too. The exit code is 1 where a goal is
 missed.
@@ -56,12 +57,6 @@ def _names(text: str) -> list[str]:
 # ---- measuring -----------------------------------------------------------------------------------------------------
 
 
-def estimate_errors(report: Report) -> list[float]:
-    """Relative errors of the estimates of layers that have one, and time of their own."""
-    layers = [layer for layer in report.layers if layer.cycles and layer.estimated_cycles]
-    return [abs(layer.estimated_cycles - layer.cycles) / layer.cycles for layer in layers]
-
-
 def measure(prepared: Prepared, target: str, goal: float | None) -> Row:
     """The numbers of a model on a target. What the compiler refuses has an `error` instead."""
     row: Row = {
@@ -73,11 +68,12 @@ def measure(prepared: Prepared, target: str, goal: float | None) -> Row:
     }
     try:
         compiled = compile_for(prepared, target)
-        start = time.process_time()
-        report = compiled.executable.report
+        executable, start = compiled.executable, time.process_time()
+        timing = simulate_timing(executable.program, executable.machine)
+        seconds = time.process_time() - start
+        agreed, report = agreement(executable.program, timing), executable.report
     except SwkpuError as error:
         return {**row, "error": str(error), "met": False}
-    errors = estimate_errors(report) or [0.0]
     row |= {
         "cycles": report.cycles,
         "bound_cycles": report.lower_bound_cycles,
@@ -87,12 +83,12 @@ def measure(prepared: Prepared, target: str, goal: float | None) -> Row:
         "compulsory_dram_bytes": report.compulsory_dram_bytes,
         "dram_ratio": (report.dram_read_bytes + report.dram_write_bytes) / report.compulsory_dram_bytes,
         "estimated_cycles": report.estimated_cycles,
-        "estimate_error_median": median(errors),
-        "estimate_error_max": max(errors),
+        "estimate_error_median": agreed.median,
+        "estimate_error_max": agreed.largest,
         "layers": len(report.layers),
         "commands": report.commands,
         "compile_seconds": compiled.seconds,
-        "simulate_seconds": time.process_time() - start,
+        "simulate_seconds": seconds,
     }
     return {**row, "met": goal is None or row["efficiency"] >= goal}
 

@@ -989,6 +989,23 @@ def schedules_summary() -> str:
     return summary(measured("schedules"))
 
 
+def comparison(name: str) -> None:
+    """A table of docs/performance.md from what the bench of that name wrote."""
+
+    def make() -> str:
+        from benchmarks import performance_tables
+
+        return table(*getattr(performance_tables, name)(measured(name)))
+
+    part("docs/performance.md", name.replace("_", "-"))(make)
+
+
+comparison("compile_growth")
+comparison("vela")
+comparison("scalesim")
+comparison("zigzag")
+
+
 CALIBRATED = """\
 func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
   %relu = nn.relu %x : tensor<4xf32>

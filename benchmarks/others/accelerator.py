@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from swkpu.errors import TargetError
 from swkpu.target import Machine
 
 BITS = 8
@@ -51,14 +52,15 @@ def _port(port: Port, number: int) -> dict[str, Any]:
 
 
 def accelerator(machine: Machine) -> dict[str, Any]:
-    """The description of a machine of one tile group with one tile.
+    """The description of a machine of one tile group with one tile. Raises TargetError for another.
 
     L1 reads for each input at half its port's rate, because ZigZag charges operands that share a port a cycle each.
     DRAM bandwidth is rounded up to whole bits a cycle.
     """
+    tiles = sum(group.count for group in machine.tile_groups)
+    if tiles != 1:
+        raise TargetError(f"ZigZag is given one array: expected a target with one tile, {machine.name} has {tiles}")
     (group,) = machine.tile_groups
-    if group.count != 1:
-        raise ValueError(f"expected a target with one tile, {machine.name} has {group.count}")
     energy, array = machine.energy, ["D1", "D2"]
     l1_read, l1_write = BITS * group.l1_read_bytes_per_cycle, BITS * group.l1_write_bytes_per_cycle
     l2_read, l2_write = BITS * machine.l2.read_bytes_per_cycle, BITS * machine.l2.write_bytes_per_cycle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -84,11 +83,10 @@ def test_preparing_once_is_enough_for_many_targets(lenet: Prepared) -> None:
     assert first.executable.program == again.executable.program
 
 
-def test_estimate_errors_are_of_layers_with_time_and_estimate(lenet: Prepared) -> None:
-    report = compile_for(lenet, "kpu-16x16").executable.report
-    layer = report.layers[0]
-    layers = [dataclasses.replace(layer, cycles=c, estimated_cycles=e) for c, e in ((100, 90), (200, 0), (0, 5))]
-    assert bench.estimate_errors(dataclasses.replace(report, layers=tuple(layers))) == [0.1]
+def test_estimates_are_compared_as_explain_does(lenet: Prepared, measured: dict[str, Any]) -> None:
+    estimate = compile_for(lenet, "kpu-16x16").executable.explain().estimate
+    found = measured["estimate_error_median"], measured["estimate_error_max"]
+    assert found == (estimate.median_difference, estimate.largest_difference)
 
 
 def test_cells_say_what_is_missed() -> None:
