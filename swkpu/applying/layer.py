@@ -338,8 +338,9 @@ class LayerLowering:
         if operand >= len(self.op.inputs):
             return 0.0
         view = self.views[operand]
-        padded = reads_outside(view.exprs, view.extents, self.extents)
-        return df.NEUTRAL[self.op.combiner] if self.overruns and not padded else self.op.pad_values[operand]
+        if reads_outside(view.exprs, view.extents, self.extents):
+            return self.op.pad_values[operand]
+        return df.NEUTRAL[self.op.combiner] if self.overruns else 0.0
 
     def _start_of(self, scope: Scope, tiles: Tiles) -> list[Linear]:
         """Start of a tile's piece of the domain, or of its slice of a piece."""

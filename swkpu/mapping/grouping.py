@@ -21,7 +21,7 @@ from swkpu.mapping.group_cost import GroupProblem
 from swkpu.mapping.group_search import GroupChoice, choose_group, cuts_of, l2_bytes
 from swkpu.mapping.groups import SharedDim, handovers, may_read_in_l1, obstacle, order_of, readers, shared_dims
 from swkpu.mapping.mapper import Mapper
-from swkpu.mapping.problem import Problem, problem_of
+from swkpu.mapping.problem import Problem, problem_of, reads_outside
 from swkpu.mapping.residency import Residency
 from swkpu.mapping.views import View, read_views, view_of_block
 from swkpu.target import Machine
@@ -222,7 +222,9 @@ class Grouping:
             for i, ((value, _), view) in enumerate(zip(op.reads, views)):
                 if value not in kept:
                     walked = tuple(_walk(e, m, shared) for e in view.exprs)
-                    key = (value, view.extents, view.strides, view.offset, walked)
+                    padded = i < len(op.inputs) and reads_outside(view.exprs, view.extents, op.domain.extents)
+                    pad = op.pad_values[i] if padded else 0.0
+                    key = (value, view.extents, view.strides, view.offset, walked, pad)
                     out[m, i] = numbers.setdefault(key, len(numbers))
         return out
 
