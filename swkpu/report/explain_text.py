@@ -99,8 +99,12 @@ def layer_text(layer: LayerExplanation, cycles: int, alike: Sequence[LayerExplan
     """One layer in a few lines, and the names of others like it."""
     busiest = max(layer.utilization.values(), default=0.0)
     limit, slots = layer.limited_by
-    mostly = f"mostly {limit} ({share(slots, layer.cycles)}), busiest {layer.bound_by}"
-    by = f"{mostly} ({busiest:.0%})" if layer.bound_by != "latency" else mostly
+    busy = (
+        "no resource busy for half of it"
+        if layer.bound_by == "latency"
+        else f"busiest {layer.bound_by} ({busiest:.0%})"
+    )
+    by = f"mostly {limit} ({share(slots, layer.cycles)}), {busy}"
     bound = "DRAM" if layer.dram_bound_cycles > layer.compute_bound_cycles else "compute"
     lines = [
         f"{layer.name}   {layer.op}   {layer.source}".rstrip(),
