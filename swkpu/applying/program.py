@@ -45,11 +45,9 @@ class ProgramLowering:
         self.residency = plan(func, machine.l2.capacity_bytes)
         self.moves = MoveLowering(self)
         order = order_of(func)
-        self.groups = {
-            op: group_geometry(members, machine, order)
-            for members in dict.fromkeys(groups_of(func).values())
-            for op in members
-        }
+        self.groups: dict[Operation, GroupGeometry] = {}
+        for members in dict.fromkeys(groups_of(func).values()):
+            self.groups |= dict.fromkeys(members, group_geometry(members, machine, order))
 
     def run(self) -> kpu.ProgramOp:
         ops = list(self.func.body.block.ops)

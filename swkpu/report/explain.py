@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class LayerExplanation:
     """A layer. `cycles - bound_cycles = sum(lost.values())`; `slots` is the layer's part of the program's `lost`.
+    `bound_by` is the resource that was busiest in the layer's time, whoever used it.
 
     `own_cycles` is what the estimate is compared with, with and without the waits for weights in it. `alternatives` are
     the mapper's next best mappings, each as `tiling` with its estimated `cycles`.
@@ -46,6 +47,12 @@ class LayerExplanation:
     @property
     def lost_cycles(self) -> int:
         return self.cycles - self.bound_cycles
+
+    @property
+    def limited_by(self) -> tuple[str, int]:
+        """What has most of the layer's slots, and how many: "compute", what the bound counts of it, or a category."""
+        shares = {"compute": self.compute_bound_cycles, **self.slots}
+        return max(shares.items(), key=lambda item: item[1])
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,10 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""
         data = asdict(self)
-        data["layers"] = [{**layer, "alternatives": list(layer["alternatives"])} for layer in data["layers"]]
+        for layer, values in zip(data["layers"], self.layers, strict=True):
+            layer["alternatives"] = list(layer["alternatives"])
+            layer["limited_by"] = values.limited_by[0]
+        data["layers"] = list(data["layers"])
         return data
 
 

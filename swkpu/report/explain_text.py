@@ -98,12 +98,18 @@ def _times(count: int) -> str:
 def layer_text(layer: LayerExplanation, cycles: int, alike: Sequence[LayerExplanation] = ()) -> str:
     """One layer in a few lines, and the names of others like it."""
     busiest = max(layer.utilization.values(), default=0.0)
-    by = f"{layer.bound_by} ({busiest:.0%} busy)" if layer.bound_by != "latency" else "latency"
+    limit, slots = layer.limited_by
+    busy = (
+        "no resource busy for half of it"
+        if layer.bound_by == "latency"
+        else f"busiest {layer.bound_by} ({busiest:.0%})"
+    )
+    by = f"mostly {limit} ({share(slots, layer.cycles)}), {busy}"
     bound = "DRAM" if layer.dram_bound_cycles > layer.compute_bound_cycles else "compute"
     lines = [
         f"{layer.name}   {layer.op}   {layer.source}".rstrip(),
         f"{'cycles':<11}{layer.cycles:,}   ({share(layer.cycles, cycles)}), bound {count(layer.bound_cycles)}"
-        f"{f' ({bound})' if layer.bound_cycles else ''}, bound by {by}",
+        f"{f' ({bound})' if layer.bound_cycles else ''}; {by}",
     ]
     if alike:
         lines.insert(1, f"{'and':<11}{', '.join(x.name for x in alike)}")

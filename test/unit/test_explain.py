@@ -84,8 +84,12 @@ def test_explanation(machine: Machine) -> None:
         assert sum(layer["lost"].values()) == layer["cycles"] - layer["bound_cycles"] == values.lost_cycles
     assert [a["cycles"] for a in data["layers"][0]["alternatives"]] == [460, 470]
     assert data["layers"][0]["tiling"] == TILING
+    for layer, values in zip(data["layers"], explained.layers, strict=True):
+        shares = {"compute": layer["compute_bound_cycles"], **layer["slots"]}
+        assert sum(shares.values()) == layer["cycles"]
+        assert values.limited_by == (layer["limited_by"], max(shares.values()))
     text = explanation_text(explained, explained.layers)
-    for words in ("lost", "next best", "460: L2 loops oc=64", "array_fill", explained.layers[0].name):
+    for words in ("mostly", "lost", "next best", "460: L2 loops oc=64", "array_fill", explained.layers[0].name):
         assert words in text
     assert all(line == line.rstrip() for line in text.splitlines())
     assert text.startswith(explanation_text(explained, ()))

@@ -18,7 +18,7 @@
 // CHECK-NEXT: fill and drain
 // CHECK-NEXT:   array_fill {{.*}} y
 // CHECK:      y   mac
-// CHECK-NEXT:   cycles     {{.*}}bound by
+// CHECK-NEXT:   cycles     {{.*}}; mostly {{.*}}busiest compute
 // CHECK-NEXT:   estimate   5,000 against
 // CHECK-NEXT:   mapping    L2 loops n=32, result in DRAM
 // CHECK-NEXT:              bf16  os  rows m cols n  space m=4 n=2  L1 m=16 n=16  order m  2 buffers
