@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -356,6 +357,8 @@ class FunctionalSimulator:
         """A block with part of it replaced; what was there before stays."""
         lead = self._lead(dst.map)
         old = next((b for b in self.l1[tiles.group] if (b.low, b.high) == (low, high) and b.tiles == tiles), None)
+        if old is not None and (old.words.dtype != words.dtype or prod(old.words.shape[2:]) != prod(shape)):
+            old = None  # of other elements: nothing that is read as these
         t0, t1 = np.broadcast_shapes(words.shape[:2], old.words.shape[:2] if old is not None else (1, 1))
         block = np.zeros((t0, t1, *shape), words.dtype)
         if old is not None:

@@ -239,10 +239,10 @@ def test_what_the_text_explains_is_what_the_snippets_show() -> None:
         "32*i0 + 8*t1]",
         "%layer1_0_conv1[0, 12*t0 - 1, 14*i1 - 1, 0]",
         "[4*i0 + i1, 0, 0, 0, 0]",
-        "acquire [7 * 1, 10 * 6] release [8 * 6, 9 * 1]",
-        "acquire [8 * 6]",
-        "release [7 * 1]",
-        "acquire [27 * 1, 28 * 1]",
+        "acquire [4 * 1, 7 * 1] release [5 * 1, 6 * 1]",
+        "acquire [5 * 1]",
+        "release [4 * 1]",
+        "acquire [18 * 1, 21 * 1]",
         "tiles=g1[0:3x4]",
     ):
         assert text in shown, text

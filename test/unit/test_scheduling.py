@@ -17,8 +17,10 @@ from swkpu.emit import emit
 from swkpu.errors import IRError
 from swkpu.frontend import import_model
 from swkpu.interp.kpu import run_kpu
+from swkpu.io import parse_text
 from swkpu.mapping.packing import Placed, Request
 from swkpu.passes.kpu_assign_memory import packing_of
+from swkpu.passes.kpu_schedule import KpuSchedulePass
 from swkpu.passes.pipeline import default_pipeline
 from swkpu.placement.occupancy import Occupancy
 from swkpu.program.check import check
@@ -202,3 +204,42 @@ def test_cp_sat_finds_what_greedy_placement_does_not() -> None:
     for i, (a, x) in enumerate(zip(requests, offsets)):
         for b, y in list(zip(requests, offsets))[:i]:
             assert not a.meets(b) or x + a.size <= y or y + b.size <= x
+
+
+PIECES = """
+kpu.program "main" target "kpu-t64" info {} {
+  %a = kpu.input "a" at 0 : !kpu.buffer<4xi32, dram>
+  %b = kpu.input "b" at 64 : !kpu.buffer<16xi8, dram>
+  %y = kpu.alloc {address = 128 : i64} : !kpu.buffer<16xi8, dram>
+  kpu.layer "words" info {} {
+    %u = kpu.alloc {address = 0 : i64} : !kpu.buffer<4xi32, l2>
+    kpu.load %a[0] to %u[0] box [4] : !kpu.buffer<4xi32, dram> to !kpu.buffer<4xi32, l2>
+    %l = kpu.alloc {group = "bf16", address = 0 : i64} : !kpu.buffer<4xi32, l1>
+    kpu.push %u[0] to %l[0] box [4] tiles bf16 [0 : 1 x 1] : !kpu.buffer<4xi32, l2> to !kpu.buffer<4xi32, l1>
+  }
+  kpu.layer "bytes" info {} {
+    %v = kpu.alloc {address = 64 : i64} : !kpu.buffer<16xi8, l2>
+    %w = kpu.alloc {address = 128 : i64} : !kpu.buffer<16xi8, l2>
+    kpu.load %b[0] to %v[0] box [16] : !kpu.buffer<16xi8, dram> to !kpu.buffer<16xi8, l2>
+    %l = kpu.alloc {group = "bf16", address = 0 : i64} : !kpu.buffer<16xi8, l1>
+    kpu.for i0 = 3 {
+      kpu.push %v[6*i0] to %l[6*i0] box [6] tiles bf16 [0 : 1 x 1] : !kpu.buffer<16xi8, l2> to !kpu.buffer<16xi8, l1>
+    }
+    kpu.pull %l[0] to %w[0] box [16] tiles bf16 [0 : 1 x 1] : !kpu.buffer<16xi8, l1> to !kpu.buffer<16xi8, l2>
+    kpu.store %w[0] to %y[0] box [16] : !kpu.buffer<16xi8, l2> to !kpu.buffer<16xi8, dram>
+  }
+  kpu.output "y" %y : !kpu.buffer<16xi8, dram>
+}
+"""
+
+
+def test_a_block_is_filled_in_pieces_where_another_type_was() -> None:
+    module = parse_text(PIECES, "pieces.mlir")
+    machine = load_target("kpu-t64")
+    KpuSchedulePass("kpu-t64").apply(Context(), module)
+    program = emit(module, machine)
+    check(program, machine)
+    check_races(program)
+    given_b = np.arange(16, dtype=np.int8)
+    (got,) = run_program(program, machine, {"a": np.arange(4, dtype=np.int32), "b": given_b}).values()
+    assert np.array_equal(got, given_b)
