@@ -162,7 +162,9 @@ class Grouping:
         if (op, flags) not in self.problems:
             in_dram = tuple(v not in kept and self.residency.is_dram(v) for v, _ in op.reads)
             to_dram = op.result not in kept and self.residency.is_dram(op.result)
-            self.problems[op, flags] = problem_of(op, in_dram, to_dram, self.budget[op], kept)
+            self.problems[op, flags] = problem_of(
+                op, in_dram, to_dram, self.budget[op] // self.grain * self.grain, kept
+            )
             self.views[op, flags[0]] = read_views(op, kept)
         return self.problems[op, flags]
 
@@ -211,7 +213,7 @@ class Grouping:
             handed,
             self._same(members, kept, shared),
             tuple(op.result in kept for op in members),
-            min(self.budget[op] for op in members) // self.grain * self.grain,
+            min(p.l2_budget for p in problems),
         )
 
     def _same(
