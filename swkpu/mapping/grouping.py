@@ -28,6 +28,8 @@ from swkpu.target import Machine
 
 MAX_MEMBERS = 16
 PATIENCE = 1
+BUDGETS = 32
+"""Budgets of L2 are rounded down to one of so many, so that equal groups with nearly equal ones are searched once."""
 
 Members = frozenset[RecurrenceOp]
 
@@ -39,6 +41,7 @@ class Grouping:
         self.func, self.machine, self.mapper = func, machine, mapper
         self._follow(residency)
         self.order = order_of(func)
+        self.grain = machine.l2.capacity_bytes // BUDGETS
         self.chosen: list[list[RecurrenceOp]] = []
         self.taken: set[Operation] = set()
         self.known: dict[object, GroupChoice | None] = {}
@@ -159,7 +162,9 @@ class Grouping:
         if (op, flags) not in self.problems:
             in_dram = tuple(v not in kept and self.residency.is_dram(v) for v, _ in op.reads)
             to_dram = op.result not in kept and self.residency.is_dram(op.result)
-            self.problems[op, flags] = problem_of(op, in_dram, to_dram, self.budget[op], kept)
+            self.problems[op, flags] = problem_of(
+                op, in_dram, to_dram, self.budget[op] // self.grain * self.grain, kept
+            )
             self.views[op, flags[0]] = read_views(op, kept)
         return self.problems[op, flags]
 
@@ -208,7 +213,7 @@ class Grouping:
             handed,
             self._same(members, kept, shared),
             tuple(op.result in kept for op in members),
-            min(self.budget[op] for op in members),
+            min(p.l2_budget for p in problems),
         )
 
     def _same(
