@@ -170,6 +170,18 @@ def test_the_table_of_vela() -> None:
     assert len(head) == len(line)
 
 
+def test_what_one_side_refuses_is_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(model: str) -> dict[str, Any]:
+        raise TargetError("no room")
+
+    monkeypatch.setattr(vela, "ours", refuse)
+    row = vela.row_of("resnet18")
+    assert row["error"] == "no room" and not all(row["met"].values())
+    assert len(vela.cells(row)) == 8
+    head, (line,) = tables.vela([row])
+    assert line[:2] == ["`resnet18`", "error"] and len(line) == len(head)
+
+
 def test_the_table_of_scale_sim_has_each_size_once() -> None:
     products = [product("a", 64, 519), product("b", 16, 129), product("c", 64, 519)]
     rows = scalesim.layer_rows(products, {"a": 519}, 16, 16)
