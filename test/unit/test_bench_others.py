@@ -141,8 +141,9 @@ def test_velas_summary() -> None:
 
 
 def test_velas_better_memory_mode_counts_where_it_fits() -> None:
-    slow = {"cycles": 11, "dram_bytes": 5, "sram_bytes": 1 << 20}
-    fast, light = slow | {"cycles": 10}, slow | {"cycles": 10, "dram_bytes": 4}
+    slow = {"cycles": 1100, "dram_bytes": 3, "sram_bytes": 1 << 20}
+    fast, light = slow | {"cycles": 1000, "dram_bytes": 5}, slow | {"cycles": 1010, "dram_bytes": 4}
+    assert ethos.best([slow, fast], MACHINE) == fast
     assert ethos.best([slow, fast, light], MACHINE) == light
     assert ethos.best([slow, light | {"sram_bytes": (2 << 20) + 1}], MACHINE) == slow
     with pytest.raises(InputError, match="Vela needs 4,194,304 bytes of SRAM, kpu-16x16 has 2,097,152"):
