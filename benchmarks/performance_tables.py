@@ -93,16 +93,22 @@ def vela(rows: Sequence[Row]) -> Table:
     return head, [
         [
             f"`{row['model']}`",
-            f"{row['vela']['cycles']:,}",
-            f"{row['ours']['cycles']:,}",
-            bold(f"{row['ours']['cycles'] / row['vela']['cycles']:.3f}", row["met"]["cycles"])
-            + f" (≤ {row['goal']:.2f})",
-            f"{row['vela']['dram_bytes'] / 1e6:.1f}",
-            bold(f"{row['ours']['dram_bytes'] / 1e6:.1f}", row["met"]["dram_bytes"]),
-            f"{row['vela']['seconds']:.1f}",
-            bold(f"{row['ours']['seconds']:.1f}", row["met"]["seconds"]),
+            *(["error"] + 6 * ["–"] if "error" in row else _beside_vela(row)),
         ]
         for row in rows
+    ]
+
+
+def _beside_vela(row: Row) -> list[str]:
+    our, their, met = row["ours"], row["vela"], row["met"]
+    return [
+        f"{their['cycles']:,}",
+        f"{our['cycles']:,}",
+        bold(f"{our['cycles'] / their['cycles']:.3f}", met["cycles"]) + f" (≤ {row['goal']:.2f})",
+        f"{their['dram_bytes'] / 1e6:.1f}",
+        bold(f"{our['dram_bytes'] / 1e6:.1f}", met["dram_bytes"]),
+        f"{their['seconds']:.1f}",
+        bold(f"{our['seconds']:.1f}", met["seconds"]),
     ]
 
 

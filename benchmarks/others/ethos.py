@@ -16,6 +16,8 @@ MODES = ("Dedicated", "Shared")
 """Vela's two ways with a DRAM: activations in DRAM, cached in the SRAM; or in the SRAM, where they have to fit."""
 PORT_BYTES = 16
 """Of an AXI port, a cycle."""
+EQUAL_CYCLES = 1.01
+"""A memory mode this much slower than the other is as good."""
 SRAM_PORTS, DRAM_PORTS = 4, 2
 """The most that Arm's own configurations have."""
 
@@ -90,9 +92,10 @@ def figures(summary: str) -> dict[str, Any]:
 
 
 def best(results: Sequence[dict[str, Any]], machine: Machine) -> dict[str, Any]:
-    """That of fewest cycles, then of least DRAM traffic, of those that fit the machine's SRAM."""
+    """That of least DRAM traffic, of those that fit the machine's SRAM and are within 1 % of the fewest cycles."""
     fitting = [result for result in results if result["sram_bytes"] <= machine.l2.capacity_bytes]
     if not fitting:
         least = min(result["sram_bytes"] for result in results)
         raise InputError(f"Vela needs {least:,} bytes of SRAM, {machine.name} has {machine.l2.capacity_bytes:,}")
-    return min(fitting, key=lambda result: (result["cycles"], result["dram_bytes"]))
+    near = EQUAL_CYCLES * min(result["cycles"] for result in fitting)
+    return min((result for result in fitting if result["cycles"] <= near), key=lambda result: result["dram_bytes"])

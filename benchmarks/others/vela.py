@@ -18,6 +18,7 @@ import torch
 from benchmarks.others import ethos
 from benchmarks.others.environment import ENVIRONMENTS, INSIDE, REQUIREMENTS, ask
 from benchmarks.prepared import WARM_UP, compile_for, prepare
+from swkpu.errors import SwkpuError
 from swkpu.frontend.resolve import resolve_model
 from swkpu.target import load_target
 from swkpu.tools import console
@@ -100,6 +101,14 @@ def judged(model: str, our: dict[str, Any], their: dict[str, Any]) -> dict[str, 
     return {"model": model, "target": TARGET, "goal": GOALS[model], "ours": our, "vela": their, "met": met}
 
 
+def row_of(model: str) -> dict[str, Any]:
+    """Both sides; what one of them refuses is an `error`."""
+    try:
+        return judged(model, ours(model), vela(model))
+    except SwkpuError as error:
+        return {"model": model, "target": TARGET, "goal": GOALS[model], "error": str(error), "met": {"compiled": False}}
+
+
 def run(args: argparse.Namespace) -> int:
     console.check_folders(args.json)
     models = args.models.split(",")
@@ -111,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     with console.progress(len(models)) as step:
         for model in models:
             step(model)
-            rows.append(judged(model, ours(model), vela(model)))
+            rows.append(row_of(model))
             if args.json is not None and args.json != "-":
                 console.write_json(rows, args.json)
     if args.json == "-":
@@ -122,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    if "error" in row:
+        return (row["model"], *(7 * ["–"]))
     our, their, mark = row["ours"], row["vela"], {True: "✓", False: "✗"}
     return (
         row["model"],
@@ -138,7 +149,10 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 def show(rows: Sequence[dict[str, Any]]) -> None:
     keys = ("Vela cycles", "ours", "ratio", "Vela DRAM MB", "ours ", "Vela back end s", "ours  ")
     console.print_table(("model", *keys), map(cells, rows), right=keys)
-    print(f"Vela {rows[0]['vela']['version']} for {ethos.ACCELERATOR} with the clock, SRAM and DRAM of {TARGET}")
+    print(f"Vela for {ethos.ACCELERATOR} with the clock, SRAM and DRAM of {TARGET}")
+    for row in rows:
+        if "error" in row:
+            print(f"{row['model']}: {row['error']}")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -141,8 +141,9 @@ def test_velas_summary() -> None:
 
 
 def test_velas_better_memory_mode_counts_where_it_fits() -> None:
-    slow = {"cycles": 11, "dram_bytes": 5, "sram_bytes": 1 << 20}
-    fast, light = slow | {"cycles": 10}, slow | {"cycles": 10, "dram_bytes": 4}
+    slow = {"cycles": 1100, "dram_bytes": 3, "sram_bytes": 1 << 20}
+    fast, light = slow | {"cycles": 1000, "dram_bytes": 5}, slow | {"cycles": 1010, "dram_bytes": 4}
+    assert ethos.best([slow, fast], MACHINE) == fast
     assert ethos.best([slow, fast, light], MACHINE) == light
     assert ethos.best([slow, light | {"sram_bytes": (2 << 20) + 1}], MACHINE) == slow
     with pytest.raises(InputError, match="Vela needs 4,194,304 bytes of SRAM, kpu-16x16 has 2,097,152"):
@@ -168,6 +169,18 @@ def test_the_table_of_vela() -> None:
     head, (line,) = tables.vela([vela.judged("resnet18", our, their)])
     assert line == ["`resnet18`", "10,000", "9,000", "**0.900** (≤ 0.80)", "2.0", "1.0", "2.0", "1.0"]
     assert len(head) == len(line)
+
+
+def test_what_one_side_refuses_is_a_row_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(model: str) -> dict[str, Any]:
+        raise TargetError("no room")
+
+    monkeypatch.setattr(vela, "ours", refuse)
+    row = vela.row_of("resnet18")
+    assert row["error"] == "no room" and not all(row["met"].values())
+    assert len(vela.cells(row)) == 8
+    head, (line,) = tables.vela([row])
+    assert line[:2] == ["`resnet18`", "error"] and len(line) == len(head)
 
 
 def test_the_table_of_scale_sim_has_each_size_once() -> None:
