@@ -1,4 +1,6 @@
-"""Second step of the search: into which pieces each tile's block is cut, in which order, and how it lies on the array."""
+"""Second step of the search: into which pieces each tile's block is cut, in which order, and how it lies on the
+array.
+"""
 
 from __future__ import annotations
 

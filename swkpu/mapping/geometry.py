@@ -118,7 +118,9 @@ class _Checker:
         return LayerGeometry(l2_size, loops, parts)
 
     def reductions(self, loops: Sequence[tuple[int, int]], parts: Sequence[PartGeometry]) -> None:
-        """Where a reduction goes through L2 tile by tile, every tile has one block of results, which waits for the last."""
+        """Where a reduction goes through L2 tile by tile, every tile has one block of results, which waits for the
+        last.
+        """
         reduced = [(d, s) for d, s in loops if d >= self.domain.parallel]
         if not reduced:
             return

@@ -135,8 +135,8 @@ class _Search:
         return PartCost(self.problem, self.machine, self.machine.tile_groups[group], nest)
 
     def _shares(self, nest: Nest) -> Iterator[tuple[int | None, dict[int, tuple[int, list[Spread]]]]]:
-        """Ways to share the work, as (split dim, group to (share, its best spreads)): the fastest group alone, and along
-        each of the longest dims.
+        """Ways to share the work, as (split dim, group to (share, its best spreads)): the fastest group alone, and
+        along each of the longest dims.
         """
         extents = self._extents(nest, None, 0)
         first = self.groups[0]

@@ -31,8 +31,8 @@ PARTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80
 
 
 def nests(problem: Problem, machine: Machine, groups: Sequence[TileGroup]) -> list[Nest]:
-    """No loops where everything streamed takes no more than its share of the budget, so that the next layer's can come in
-    beside it; else loops over a dim that only constants have, over one that activations have, or over both.
+    """No loops where everything streamed takes no more than its share of the budget, so that the next layer's can
+    come in beside it; else loops over a dim that only constants have, over one that activations have, or over both.
     """
     if nest_fits(problem, Nest(), AHEAD):
         return [Nest()]
@@ -123,7 +123,9 @@ class _Grid:
         self.cycles = np.maximum(dram, self._compute(groups, grain, list(axes)))
 
     def best(self) -> list[tuple[Nest, float]]:
-        """The most promising that fit the budget, the best first; those that leave the next layer no room count more."""
+        """The most promising that fit the budget, the best first; those that leave the next layer no room count
+        more.
+        """
         budget = self.problem.l2_budget
         crowded = self.needs > budget * AHEAD
         score = np.where(self.needs <= budget, self.cycles * (1 + CROWDED * crowded), np.inf)

@@ -1,6 +1,7 @@
 """What candidates cost one tile group: the time of its engines, and the bytes it moves.
 
-Every number comes from the formulas of `swkpu.target.cost`, which time the simulator's commands, as arrays over candidates.
+Every number comes from the formulas of `swkpu.target.cost`, which time the simulator's commands, as arrays over
+candidates.
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class PartCost:
         )
 
     def _split(self, c: Candidates, points: Any) -> tuple[Any, SplitCost, Any]:
-        """Of a reduction over tiles: the groups of tiles, what it costs to combine, and the results that a tile finishes."""
+        """Of a reduction over tiles: the groups of tiles, what it costs to combine, and the results that a tile
+        finishes.
+        """
         domain = self.problem.domain
         members: Any = 1
         groups: Any = 1
@@ -162,7 +165,8 @@ class PartCost:
         return Executed(count, total, other.cycles - fresh, other.l1_read_bytes, other.l1_write_bytes)
 
     def cycles(self, moved: Moved, executed: Executed) -> Any:
-        """The slowest engine, and what cannot overlap: the first block of activations in, the last block of results out.
+        """The slowest engine, and what cannot overlap: the first block of activations in, the last block of results
+        out.
 
         Constants are there before their layer begins unless a layer's blocks take more than half of L1.
         """
@@ -214,7 +218,9 @@ class PartCost:
         return total
 
     def _run(self, fabric: FabricProgram, c: Candidates) -> int:
-        """Contiguous trailing reduction dims, judged on the first candidate's box (cutting a reduction keeps its run)."""
+        """Contiguous trailing reduction dims, judged on the first candidate's box (cutting a reduction keeps its
+        run).
+        """
         if not self.problem.is_contraction:
             return 0
         box = [int(s[0]) if isinstance(s, np.ndarray) else s for s in c.sizes]

@@ -29,7 +29,8 @@ def divide(times: Sequence[Array]) -> list[int]:
     """How many units each group takes so that the slowest is done soonest; a group may take none.
 
     `times[g][u - 1]` are group g's cycles for u units. One group after the other: the least time for u units over the
-    groups so far is the least, over the units of the new group, of the larger of its time and of the others' for the rest.
+    groups so far is the least, over the units of the new group, of the larger of its time and of the others' for the
+    rest.
     """
     units = len(times[0])
     best = np.concatenate([[0], times[0]])

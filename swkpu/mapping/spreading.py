@@ -42,7 +42,9 @@ def balanced(extent: int, tiles: int) -> tuple[int, ...]:
 
 
 def split_reductions(cost: PartCost, extents: Sequence[int]) -> list[int]:
-    """The reduction dim that tiles may share: the longest of a contraction with few results for the arrays there are."""
+    """The reduction dim that tiles may share: the longest of a contraction with few results for the arrays there
+    are.
+    """
     problem, group = cost.problem, cost.group
     elements = group.count * group.rows * group.cols
     if cost.nest.reduces(problem.domain.parallel):
@@ -62,8 +64,8 @@ def spreads(
 ) -> list[Spread]:
     """Ways to spread at most two dims, the first `parallel` of the domain or one reduced, over at most `tiles` tiles.
 
-    Of a pair, one dim takes as many tiles as the other leaves. Shares of dim `varying` are of many sizes, so every number
-    of tiles is of use to some.
+    Of a pair, one dim takes as many tiles as the other leaves. Shares of dim `varying` are of many sizes, so every
+    number of tiles is of use to some.
     """
 
     def numbers(d: int) -> Sequence[int]:

@@ -59,8 +59,8 @@ def choose_mappings(func: FuncOp, machine: Machine, groups: bool = True, objecti
 class DfChooseMappingPass(ModulePass):
     """Choose the best mapping for every recurrence without one; with `groups=false` for each on its own.
 
-    The best has the least estimated cycles (`objective=latency`), energy (`energy`), or product of both (`edp`). The next
-    best are kept as the attribute `alternatives`.
+    The best has the least estimated cycles (`objective=latency`), energy (`energy`), or product of both (`edp`). The
+    next best are kept as the attribute `alternatives`.
     """
 
     name = "df-choose-mapping"
