@@ -16,7 +16,7 @@ import numpy as np
 from swkpu.mapping.blocks import Array, aligned_size, block_elements, span_of
 from swkpu.mapping.groups import Handover, SharedDim
 from swkpu.mapping.orientation import Orientation, orientations
-from swkpu.mapping.packing import Request, stack
+from swkpu.mapping.packing import Request, extent, stack
 from swkpu.mapping.problem import OperandAccess, Problem, local_access
 from swkpu.target import cost
 from swkpu.target.machine import Machine, TileGroup
@@ -242,7 +242,9 @@ def _most_at_once(results: Sequence[Array], lives: Sequence[tuple[int, int]]) ->
 
 
 def fits_l1(problem: GroupProblem, c: Candidates, index: int) -> bool:
-    """Can a candidate's blocks be placed, as `kpu-assign-memory` does it?"""
-    requests = [Request(int(c.outside[index]), 0, len(problem.problems))]
-    requests += [Request(int(b[index]), *life) for b, life in zip(c.results, lives_of(problem))]
-    return max(o + r.size for o, r in zip(stack(requests), requests)) <= c.group.l1_bytes
+    """Can a candidate's blocks be placed, as `kpu-assign-memory` does it? What is handed over shares memory."""
+    sizes = [int(b[index]) for b in c.results]
+    sent = sum(size for size, kept in zip(sizes, problem.kept) if not kept)
+    lives = lives_of(problem)
+    handed = [Request(size, *life) for size, life, kept in zip(sizes, lives, problem.kept) if kept]
+    return int(c.outside[index]) + sent + extent(handed, stack(handed)) <= c.group.l1_bytes

@@ -7,9 +7,9 @@
 // CHECK:           kpu.for i0 = 2 {
 // CHECK-NEXT:        [[X:%[0-9]+]] = kpu.alloc {buffers = 2 : i64, group = "int8", address = 0 : i64} : !kpu.buffer<2x16xf32, l1>
 // CHECK-NEXT:        kpu.push %{{[0-9]+}}[2*i0 + 4*t0, 0] to [[X]][0, 0] box [2, 16] tiles int8 [0 : 2 x 1]
-// CHECK-NEXT:        [[S:%[0-9]+]] = kpu.alloc {group = "int8", address = 256 : i64} : !kpu.buffer<2xf32, l1>
+// CHECK-NEXT:        [[S:%[0-9]+]] = kpu.alloc {group = "int8", address = 512 : i64} : !kpu.buffer<2xf32, l1>
 // CHECK-NEXT:        kpu.exec @f0([[X]][0, 0]) -> [[S]][0] box [2, 16] tiles int8 [0 : 2 x 1]
-// CHECK-NEXT:        [[Y:%[0-9]+]] = kpu.alloc {buffers = 2 : i64, group = "int8", address = 272 : i64} : !kpu.buffer<2x16xf32, l1>
+// CHECK-NEXT:        [[Y:%[0-9]+]] = kpu.alloc {buffers = 2 : i64, group = "int8", address = 256 : i64} : !kpu.buffer<2x16xf32, l1>
 // CHECK-NEXT:        kpu.exec @f1([[X]][0, 0], [[S]][0]) -> [[Y]][0, 0] box [2, 16] tiles int8 [0 : 2 x 1]
 // CHECK-NEXT:        kpu.pull [[Y]][0, 0] to %{{[0-9]+}}[2*i0 + 4*t0, 0] box [2, 16] tiles int8 [0 : 2 x 1]
 // CHECK-NEXT:      }
