@@ -27,8 +27,9 @@ from swkpu.target.machine import Machine
 GOOD_ENOUGH = 1.04
 """A mapping within this factor of what the arrays can do at best is not searched further."""
 
-KEPT_SPREADS = 6
+KEPT_SPREADS = 4
 KEPT_ALTERNATIVES = 2
+SHARED_DIMS = 2
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class _Search:
             return
         dims = sorted((d for d in self.problem.domain.parallel_dims if extents[d] > 1), key=lambda d: (-extents[d], d))
         divided: list[tuple[int, int, dict[int, tuple[int, list[Spread]]]]] = []
-        for d in dims[:3]:
+        for d in dims[:SHARED_DIMS]:
             unit = unit_of(extents[d])
             shares = shares_of(extents[d], unit)
             tables = {g: SpreadCosts(self._cost(g, nest), self.ways, extents, d, shares) for g in self.groups}

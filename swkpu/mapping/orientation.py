@@ -18,8 +18,11 @@ class Orientation:
     dataflow: Dataflow
 
     def of(self, fabric: FabricProgram) -> FabricProgram:
-        """A fabric program laid out like this."""
-        return dataclasses.replace(fabric, rows=self.rows, cols=self.cols, dataflow=self.dataflow)
+        """A fabric program laid out like this: the same object each time, which remembers what it costs."""
+        laid: dict[Orientation, FabricProgram] = fabric.__dict__.setdefault("_laid", {})
+        if self not in laid:
+            laid[self] = dataclasses.replace(fabric, rows=self.rows, cols=self.cols, dataflow=self.dataflow)
+        return laid[self]
 
 
 def orientations(problem: Problem, on_lanes: bool = False) -> list[Orientation]:

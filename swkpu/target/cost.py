@@ -7,13 +7,13 @@ simulator every dynamic instance of a command at once, and both get exact intege
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from functools import reduce
+from functools import reduce, wraps
 from math import gcd
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Count: TypeAlias = "int | npt.NDArray[np.int64]"
 """A number of things, or one number per candidate or dynamic instance."""
+
+T = TypeVar("T")
 
 ACCUMULATOR_BYTES = 4
 """Raw accumulators (int32 or fp32) in L1."""
@@ -242,17 +244,32 @@ class ArraySplit:
     cols_input: int
 
 
+def _remembered(of: Callable[[FabricProgram], T]) -> Callable[[FabricProgram], T]:
+    """What depends on a fabric program only is worked out once and kept with it: searches ask for it many times."""
+
+    @wraps(of)
+    def remembered(fabric: FabricProgram) -> T:
+        key = f"_{of.__name__}"
+        if key not in fabric.__dict__:
+            fabric.__dict__[key] = of(fabric)
+        return fabric.__dict__[key]
+
+    return remembered
+
+
 def access_dims(access: Access) -> frozenset[int]:
     """The domain dims that an access depends on."""
     return frozenset(dim for expr in access.exprs for dim, coef in expr.terms if coef != 0)
 
 
+@_remembered
 def batch_dims(fabric: FabricProgram) -> tuple[int, ...]:
     """The parallel dims that both inputs of a contraction have."""
     shared = access_dims(fabric.accesses[0]) & access_dims(fabric.accesses[1])
     return tuple(d for d in range(fabric.parallel) if d in shared)
 
 
+@_remembered
 def exec_kind(fabric: FabricProgram) -> ExecKind:
     """A depthwise is a contraction whose second input has batch dims only, and slides a window over its first."""
     if fabric.combiner is not Combiner.MAC or fabric.dataflow is Dataflow.VECTOR:
@@ -275,6 +292,7 @@ def _slides(fabric: FabricProgram) -> bool:
     return reductions <= sliding
 
 
+@_remembered
 def array_split(fabric: FabricProgram) -> ArraySplit:
     """Split the parallel dims of a `mac`; docs/timing.md, "exec"."""
     batch = batch_dims(fabric)
@@ -297,6 +315,7 @@ def _indexed_input(fabric: FabricProgram, dims: tuple[int, ...]) -> int | None:
     return None
 
 
+@_remembered
 def vector_micro_ops(fabric: FabricProgram) -> int:
     """How many micro-operations per result run on the vector lanes.
 
