@@ -15,7 +15,6 @@ from benchmarks import schedule_goals as goals
 from benchmarks.prepared import WARM_UP, Prepared, compile_for, prepare
 from swkpu import zoo
 from swkpu.errors import SwkpuError
-from swkpu.report.agreement import agreement
 from swkpu.sim.timing import simulate_timing
 from swkpu.target import load_target
 from swkpu.tools import console
@@ -69,9 +68,9 @@ def measure(prepared: Prepared, target: str, goal: float | None) -> Row:
     try:
         compiled = compile_for(prepared, target)
         executable, start = compiled.executable, time.process_time()
-        timing = simulate_timing(executable.program, executable.machine)
+        simulate_timing(executable.program, executable.machine)
         seconds = time.process_time() - start
-        agreed, report = agreement(executable.program, timing), executable.report
+        report, agreed = executable.report, executable.explain().estimate.differences
     except SwkpuError as error:
         return {**row, "error": str(error), "met": False}
     row |= {

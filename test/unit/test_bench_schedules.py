@@ -86,7 +86,7 @@ def test_preparing_once_is_enough_for_many_targets(lenet: Prepared) -> None:
 def test_estimates_are_compared_as_explain_does(lenet: Prepared, measured: dict[str, Any]) -> None:
     estimate = compile_for(lenet, "kpu-16x16").executable.explain().estimate
     found = measured["estimate_error_median"], measured["estimate_error_max"]
-    assert found == (estimate.median_difference, estimate.largest_difference)
+    assert found == (estimate.differences.median, estimate.differences.largest)
 
 
 def test_cells_say_what_is_missed() -> None:

@@ -39,6 +39,8 @@ class Chain(Net):
         self.value = self(nn.LinearOp(self.value, self.weights(outputs, shape_of(self.value)[-1])))
 
     def step(self, kind: str) -> None:
+        if "pool" in kind and min(shape_of(self.value)[2:]) < 2:
+            return
         x, channels = self.value, shape_of(self.value)[1]
         match kind:
             case "relu":
@@ -110,7 +112,8 @@ def test_the_function_stays_the_same(layers, head: bool, seed: int) -> None:
     x = np.random.default_rng(seed).normal(size=(2, 4, 8, 8)).astype(np.float32)
     (expected,), (found,) = at_nn(module, [x]), at_nn(after, [x])
     scale = np.abs(expected).max(tuple(d for d in range(expected.ndim) if d != 1), keepdims=True)
-    assert (np.abs(found - expected) <= 1e-4 * scale + 1e-30).all()
+    # What was rounded to 2^-24 of a sum may be left of one whose terms, 10^4 apart by channel, cancel.
+    assert (np.abs(found - expected) <= 1e-3 * scale + 1e-30).all()
     assert len(links(after)) == len(layers) - 1 + head
     for link in links(after):
         check_even(*largest_weights(link))

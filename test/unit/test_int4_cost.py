@@ -17,7 +17,7 @@ from test_timing_reference import assert_agree, programs
 from swkpu.compiler import check_precision
 from swkpu.errors import TargetError
 from swkpu.program.dtypes import DType
-from swkpu.program.model import Combiner, Dataflow, Exec, FabricProgram, Load, Program, Space
+from swkpu.program.model import Combiner, Dataflow, Exec, FabricProgram, Load, Program, Space, Stage
 from swkpu.report.build import build_report
 from swkpu.sim.energy import simulate_energy
 from swkpu.sim.timing import simulate_timing
@@ -51,8 +51,10 @@ def test_half_the_bytes(target: str) -> None:
             if isinstance(c, Load) and c.src.map in maps
         ]
         read.append([sum(n.dram_read_bytes for n in counts), sum(n.l2_write_bytes for n in counts)])
-    assert read[0][0] == weight // 2
-    assert read[1] == [2 * n for n in read[0]]
+        bursts = machine.dram.burst_bytes * len(counts)
+    # Loads may be cut where a burst is not whole.
+    assert 0 <= read[0][0] - weight // 2 <= bursts and 0 <= read[1][0] - weight <= bursts
+    assert read[1][1] == 2 * read[0][1] == weight
 
 
 def test_operand_streams_are_half_as_long() -> None:
@@ -124,7 +126,9 @@ def test_random_programs(case: tuple[Program, Machine], contention: bool) -> Non
     for stream in program.streams:
         commands = list(stream.commands)
         for i, command in enumerate(commands):
-            if isinstance(command, Exec) and program.fabrics[command.fabric].combiner is Combiner.MAC:
+            if not isinstance(command, Exec) or command.stage is Stage.FINISH:
+                continue
+            if program.fabrics[command.fabric].combiner is Combiner.MAC:
                 first, second, *rest = command.operands
                 commands[i] = replace(command, operands=(first, replace(second, map=weights), *rest))
         streams.append(replace(stream, commands=tuple(commands)))
