@@ -21,11 +21,11 @@ func.func @unknown_dim(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor
 
 // -----
 
-// CHECK: mapping of 'y': `l2` names reduction dim 'k'; it takes parallel dims
+// CHECK: mapping of 'y': `l2` cuts the 32 points of 'k' into tiles of 5, not exactly
 func.func @reduction_in_l2(%a: tensor<64x32xbf16>, %b: tensor<16x32xbf16>) -> tensor<64x16xf32> {
   %y = df.recurrence (m = 64, n = 16 | k = 32) ins(%a[m, k] : tensor<64x32xbf16>, %b[n, k] : tensor<16x32xbf16>) mac
     epilogue(%acc: f32) { df.yield %acc : f32 } -> [m, n]
-    mapping #df.mapping<l2 = {k = 8}, result = dram, parts = [<bf16>]>
+    mapping #df.mapping<l2 = {k = 5}, result = dram, parts = [<bf16>]>
     : tensor<64x16xf32>
   func.return %y : tensor<64x16xf32>
 }

@@ -52,7 +52,7 @@ kpu.program "main" target "kpu-t64" info {} {
 // All of it is on the fabric's stream, and needs no semaphores but those of what comes in and goes out.
 // SCHEDULED:      kpu.stream "fabric" group "bf16" {
 // SCHEDULED-NEXT:   kpu.for i0 = 2 layer "y" {
-// SCHEDULED-NEXT:     kpu.exec @f0 partial (%{{.*}}[i0, 0, 0], %{{.*}}[i0, 0, 0]) box [4, 8, 4] accumulate %partial[0, 0] over [0] tiles bf16 [0 : 4 x 2] acquire {{.*}} release {{.*}} layer "y"
+// SCHEDULED-NEXT:     kpu.exec @f0 partial (%{{.*}}[i0, 0, 0], %{{.*}}[i0, 0, 0]) box [4, 8, 4] accumulate %partial[0, 0] over [0] tiles bf16 [0 : 4 x 2] acquire {{.*}}{{( release .*)?}} layer "y"
 // SCHEDULED-NEXT:   }
 // SCHEDULED-NEXT:   kpu.reduce add %partial[2*t0, 0] to %sum[0, 0] box [2, 8] receivers 2 tiles bf16 [0 : 4 x 2] layer "y"
 // SCHEDULED-NEXT:   kpu.exec @f0 finish (%c1[0]) -> %y1[0, 0] box [2, 8, 0] accumulate %sum[0, 0] tiles bf16 [0 : 2 x 2] acquire {{.*}} release {{.*}} layer "y"
