@@ -27,6 +27,8 @@ from swkpu.target.machine import Machine
 GOOD_ENOUGH = 1.04
 """A mapping within this factor of what the arrays can do at best is not searched further."""
 
+NEAR = 1.1
+"""Divisions of the work that take longer than the best by more than this factor are not looked at further."""
 KEPT_SPREADS = 4
 KEPT_ALTERNATIVES = 2
 SHARED_DIMS = 2
@@ -46,6 +48,15 @@ class _Found:
     mapping: Mapping
     cycles: int
     score: float
+
+
+@dataclass(frozen=True)
+class _Division:
+    """The work divided along dim `split`: by group the share and its best spreads. `cycles` as the first step has them."""
+
+    cycles: int
+    split: int | None
+    shares: dict[int, tuple[int, list[Spread]]]
 
 
 class Mapper:
@@ -109,21 +120,24 @@ class _Search:
         return Choice(best.mapping, best.cycles, tuple(f.mapping for f in rest[:KEPT_ALTERNATIVES]))
 
     def _in_nest(self, nest: Nest, effort: Effort) -> list[_Found]:
-        """Mappings with these L2 loops: one for every way to share the work, and for every dataflow of the best."""
+        """Mappings with these L2 loops: one for every promising way to share the work, and for every dataflow of it."""
         out: list[_Found] = []
-        for split, shares in self._shares(nest):
+        divisions = sorted(self._divisions(nest), key=lambda d: d.cycles)
+        for division in divisions:
+            if out and division.cycles > NEAR * divisions[0].cycles:
+                break
             parts: list[tuple[tuple[int, int] | None, list[PartChoice]]] = []
             start = 0
-            for group, (share, spreads) in shares.items():
-                extents = self._extents(nest, split, share)
+            for group, (share, spreads) in division.shares.items():
+                extents = self._extents(nest, division.split, share)
                 choices = cut(self._cost(group, nest), self.ways, extents, spreads, self.objective, effort)
-                parts.append(((start, start + share) if split is not None else None, choices))
+                parts.append(((start, start + share) if division.split is not None else None, choices))
                 start += share
             if any(not choices for _, choices in parts):
                 continue
             for variant in _variants([choices for _, choices in parts]):
                 placed = [(range_, choice) for (range_, _), choice in zip(parts, variant)]
-                out.append(self._mapping(nest, split, placed))
+                out.append(self._mapping(nest, division.split, placed))
         return out
 
     def _extents(self, nest: Nest, split: int | None, share: int) -> list[int]:
@@ -135,18 +149,15 @@ class _Search:
     def _cost(self, group: int, nest: Nest) -> PartCost:
         return PartCost(self.problem, self.machine, self.machine.tile_groups[group], nest)
 
-    def _shares(self, nest: Nest) -> Iterator[tuple[int | None, dict[int, tuple[int, list[Spread]]]]]:
-        """Ways to share the work, as (split dim, group to (share, its best spreads)): the fastest group alone, and
-        along each of the longest dims.
-        """
+    def _divisions(self, nest: Nest) -> Iterator[_Division]:
+        """Ways to divide the work: the fastest group alone, and between all groups along each of the longest dims."""
         extents = self._extents(nest, None, 0)
         first = self.groups[0]
         alone = SpreadCosts(self._cost(first, nest), self.ways, extents, None, [0])
-        yield None, {first: (0, alone.ranked(0, KEPT_SPREADS))}
+        yield _Division(int(alone.best()[0]), None, {first: (0, alone.ranked(0, KEPT_SPREADS))})
         if len(self.groups) < 2:
             return
         dims = sorted((d for d in self.problem.domain.parallel_dims if extents[d] > 1), key=lambda d: (-extents[d], d))
-        divided: list[tuple[int, int, dict[int, tuple[int, list[Spread]]]]] = []
         for d in dims[:SHARED_DIMS]:
             unit = unit_of(extents[d])
             shares = shares_of(extents[d], unit)
@@ -162,9 +173,7 @@ class _Search:
                     left += share
                     chosen[group] = (share, table.ranked(u - 1, KEPT_SPREADS))
                     cycles = max(cycles, int(table.best()[u - 1]))
-            divided.append((cycles, d, chosen))
-        for _, d, chosen in sorted(divided, key=lambda c: c[:2])[:2]:
-            yield d, chosen
+            yield _Division(cycles, d, chosen)
 
     def _mapping(
         self, nest: Nest, split: int | None, parts: Sequence[tuple[tuple[int, int] | None, PartChoice]]
