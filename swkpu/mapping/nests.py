@@ -44,10 +44,10 @@ def nests(problem: Problem, machine: Machine, groups: Sequence[TileGroup]) -> li
     if constants is not None:
         axes[constants] = _sizes(problem, constants, grain)
     whole = _Grid(problem, axes, (), machine, groups, grain).best()
-    if whole and whole[0][1] <= WORTHWHILE * _least_cycles(problem, groups):
-        return [nest for nest, _ in whole]
-    # No L2 tile with a whole reduction keeps the arrays busy: the reduction goes through L2 in pieces, too.
+    # A reduction that goes through L2 in pieces leaves room for more results, which keep more arrays busy.
     reduced = _Grid(problem, axes, _reductions(problem), machine, groups, grain).best()
+    if whole and whole[0][1] <= WORTHWHILE * _least_cycles(problem, groups):
+        return [nest for nest, _ in (*whole[:2], *reduced[:2])]
     return [nest for nest, _ in (*reduced, *whole)]
 
 

@@ -33,7 +33,6 @@ class Moved:
     first, constant  occupancy by the first block of what is waited for, and of the constants that can come before
     last             occupancy by one block of results
     transfers        pushes and pulls, tiles the tiles that share the work
-    combining        cycles of the fabric in all that combine the partial sums of tiles
     l1_bytes         L1 that a tile needs; l2_bytes what goes between L2 and the tiles
     """
 
@@ -44,14 +43,15 @@ class Moved:
     last: Any
     transfers: Any
     tiles: Any
-    combining: Any
     l1_bytes: Any
     l2_bytes: Any
 
 
 @dataclass(frozen=True)
 class Executed:
-    """The execs of candidates: how many, their cycles in all and the first's, and the L1 bytes of one on one tile."""
+    """The execs of candidates: how many, the fabric's cycles in all (with what combines partial sums of tiles) and for the
+    first exec, and the L1 bytes of one on one tile.
+    """
 
     count: Any
     cycles: Any
@@ -105,19 +105,16 @@ class PartCost:
         for d in domain.parallel_dims:
             points = points * c.sizes[d]
             blocks = blocks * c.pieces[d]
-        groups, split, finished = self._split(c, points)
+        groups, split, finished = self._split(c, points, problem.fabric)
         block = finished * problem.result.dtype.bytes
         result_bytes = groups * points * problem.result.dtype.bytes
         last = cost.pull_cost(machine, group, result_bytes, block).uncontended
         accumulators = (split.cycles == 0) * self._resumed(c) * aligned_size(points * cost.ACCUMULATOR_BYTES)
         l1_bytes = l1_bytes + aligned_size(block) * (1 + (blocks > 1)) + accumulators + split.l1_bytes
         l2_bytes = l2_bytes + blocks * result_bytes
-        combining = blocks * split.cycles
-        return Moved(
-            pushes, blocks * last, first, constant, last, transfers + blocks, c.tiles, combining, l1_bytes, l2_bytes
-        )
+        return Moved(pushes, blocks * last, first, constant, last, transfers + blocks, c.tiles, l1_bytes, l2_bytes)
 
-    def _split(self, c: Candidates, points: Any) -> tuple[Any, SplitCost, Any]:
+    def _split(self, c: Candidates, points: Any, fabric: FabricProgram) -> tuple[Any, SplitCost, Any]:
         """Of a reduction over tiles: the groups of tiles, what it costs to combine, and the results that a tile
         finishes.
         """
@@ -137,7 +134,7 @@ class PartCost:
         split = split_cost(
             self.machine,
             self.group,
-            self.problem.fabric,
+            fabric,
             self.problem.dtypes,
             piece=c.sizes[: domain.parallel],
             slices=slices,
@@ -156,13 +153,15 @@ class PartCost:
         parallel = self.problem.domain.parallel
         blocks: Any = cost.product((self.outer[1], *c.pieces[:parallel]))
         count: Any = cost.product((self.outer[0], *c.pieces))
+        combining = blocks * self._split(c, cost.product(sizes[:parallel]), fabric)[1].cycles if np.any(partial) else 0
         if not np.any(resumed):
-            return Executed(count, count * last.cycles, last.cycles, last.l1_read_bytes, last.l1_write_bytes)
+            cycles = count * last.cycles + combining
+            return Executed(count, cycles, last.cycles, last.l1_read_bytes, last.l1_write_bytes)
         other = cost.exec_cost(self.group, fabric, dtypes, sizes, run, resumed, np.maximum(resumed, partial))
         raw = cost.product(sizes[:parallel]) * cost.ACCUMULATOR_BYTES
         fresh = resumed * cost.l1_read_cycles(self.group, raw)
         total = blocks * (last.cycles - fresh) + (count - blocks) * other.cycles
-        return Executed(count, total, other.cycles - fresh, other.l1_read_bytes, other.l1_write_bytes)
+        return Executed(count, total + combining, other.cycles - fresh, other.l1_read_bytes, other.l1_write_bytes)
 
     def cycles(self, moved: Moved, executed: Executed) -> Any:
         """The slowest engine, and what cannot overlap: the first block of activations in, the last block of results
@@ -174,7 +173,7 @@ class PartCost:
         crowded = moved.l1_bytes * 2 > self.group.l1_bytes
         first = moved.first + moved.constant * crowded
         busy = np.maximum(
-            executed.cycles + moved.combining,
+            executed.cycles,
             np.maximum(
                 moved.pushes - moved.first - moved.constant + executed.first,
                 moved.pulls - moved.last + executed.first,

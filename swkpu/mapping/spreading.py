@@ -128,7 +128,7 @@ class SpreadCosts:
         best: Any = None
         for way in ways:
             executed = self.cost.executed(c, way)
-            cycles = np.maximum(executed.cycles + moved.combining, movers) + (moved.first + moved.last) // OVERLAPPED
+            cycles = np.maximum(executed.cycles, movers) + (moved.first + moved.last) // OVERLAPPED
             best = cycles if best is None else np.minimum(best, cycles)
         return filled(best, len(c))
 
