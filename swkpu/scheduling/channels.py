@@ -54,7 +54,7 @@ class Channels:
             producers = list(dict.fromkeys(u.engine for u in uses if u.writes))
             consumers = list(dict.fromkeys(u.engine for u in uses if not u.writes))
             for p in producers:
-                constant = p[0] == "dma_in" and holds_constants(op)
+                constant = p[0] != "fabric" and holds_constants(op)
                 for c in consumers:
                     if p != c:
                         groups.setdefault((op.parent, p, c, op.buffer_count, constant), []).append(op)
