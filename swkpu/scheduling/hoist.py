@@ -1,13 +1,14 @@
 """Constants pushed ahead of the activations of earlier layers.
 
-A stream has the constants of a layer before its activations, and all that before the next layer. Where a layer is short,
+A stream has a layer's constants before its activations, and all that before the next layer. Where a layer is short,
 the constants of the next one would wait behind activations that wait themselves, while the port has nothing to do.
 So they go to the *slot* of an earlier layer, behind its own constants and before its activations, if that
 
-- is allowed: the program with the push there is a sequential program still. What the push overwrites, and what the
-  loads up to its own wait for, is of layers before the slot; no constant passes another one; and
-- costs nothing by the estimates: it is done before the layer before the slot is, and so before the activations that it
-  passes can be of use.
+- is allowed: with the push there, the program is a sequential program still. What the push overwrites, and what the
+  loads up to its own wait for, is of layers before the slot; and no constant passes another one, nor a loop that
+  waits for free buffers; and
+- costs nothing, by the estimates: the push is done before the layer before the slot is, and so before the activations
+  that it passes are of use.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from swkpu.types import dtype_of
 
 
 def hoist_constants(plan: Plan, machine: Machine) -> None:
-    """Move steps that push nothing but constants to the earliest slots that allow it and have the time."""
+    """Move steps that push nothing but constants to an earlier slot, where their own has not the time and that has."""
     hoist = _Hoist(plan, machine)
     for layer in range(len(plan.layers)):
         hoist.place(layer)
@@ -47,7 +48,8 @@ class _Hoist:
             self.overwrites[later] = max(self.overwrites.get(later, -1), end)
         self.loaded: list[tuple[int, int]] = []
         """For every layer: the last layer that its loads of constants, or loads before them, wait for; and when they
-        are there, by the estimates."""
+        are there, by the estimates.
+        """
         self.end: list[int] = []
         self.used: list[int] = []
         """For every slot: until when its constants take the port."""
@@ -130,13 +132,13 @@ class _Hoist:
                 self.least[engine] = layer + 1
 
     def _slot(self, step: Step, cycles: int) -> tuple[int, int]:
-        """The earliest slot for a step that comes at no cost, else its own; and when it is done there."""
+        """The latest slot for a step that comes at no cost, else its own; and when it is done there."""
         behind, ready = self.loaded[step.layer]
         for op in self._commands(step):
             behind = max(behind, *(self.overwrites.get(value, -1) for value, writes in accesses_of(op) if writes))
         ready = max(ready, self.end[behind] if behind >= 0 else 0)
         if not any(_wants_free(value) for op in self._commands(step) for value, _ in accesses_of(op)):
-            for slot in range(max(behind + 1, self.least[step.engine], 1), step.layer):
+            for slot in range(step.layer, max(behind, self.least[step.engine] - 1, 0), -1):
                 done = max(self.used[slot], ready) + cycles
                 if done <= self.end[slot - 1]:
                     return slot, done
