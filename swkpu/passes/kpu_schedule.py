@@ -23,6 +23,7 @@ from swkpu.errors import IRError, MappingError
 from swkpu.passes.kpu_assign_memory import check_target
 from swkpu.scheduling.channels import Channels
 from swkpu.scheduling.copies import hoist_buffers
+from swkpu.scheduling.hoist import hoist_constants
 from swkpu.scheduling.needs import Needs, needs_of
 from swkpu.scheduling.pieces import split_loads
 from swkpu.scheduling.readiness import split_pushes
@@ -63,6 +64,7 @@ def schedule(program: kpu.ProgramOp, machine: Machine) -> None:
         constants_first(layer.body.block)
     split_pushes(layers, machine)
     plan = Plan(program)
+    hoist_constants(plan, machine)
     used, timelines = _order(plan, needs_of(plan), machine.queues.semaphores)
     hoist_buffers(program, plan.layers)
     streams = Projection(plan, used, list(timelines.relays.values())).streams()

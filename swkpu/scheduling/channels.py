@@ -24,7 +24,7 @@ from swkpu.scheduling.semaphores import Semaphores
 from swkpu.scheduling.steps import Plan, statement_in
 
 Group = tuple[Block, Engine, Engine, int, bool]
-"""Scope, producer, consumer, copies, and whether these are loads that may go before others."""
+"""Scope, producer, consumer, copies, and whether these are constants, which may go before others."""
 
 
 class Channels:
@@ -54,7 +54,7 @@ class Channels:
             producers = list(dict.fromkeys(u.engine for u in uses if u.writes))
             consumers = list(dict.fromkeys(u.engine for u in uses if not u.writes))
             for p in producers:
-                constant = p[0] == "dma_in" and holds_constants(op)
+                constant = p[0] in ("dma_in", "bm_in") and holds_constants(op)
                 for c in consumers:
                     if p != c:
                         groups.setdefault((op.parent, p, c, op.buffer_count, constant), []).append(op)

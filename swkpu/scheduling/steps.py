@@ -36,7 +36,8 @@ def add_tokens(tokens: dict[int, int], semaphore: int, count: int) -> None:
 @dataclass(eq=False)
 class Step:
     """Iterations `first` to `first + trips` of a loop, or one command (`trips` 0), that serves a layer. Without an
-    op it passes tokens on at the beginning of a layer; its `index` is negative.
+    op it passes tokens on at the beginning of a layer; its `index` is negative. It stands among the steps of a layer
+    `ahead` layers before its own.
     """
 
     engine: Engine
@@ -45,7 +46,13 @@ class Step:
     first: int = 0
     trips: int = 0
     index: int = -1
+    ahead: int = 0
     tokens: Tokens = field(default_factory=Tokens)
+
+    @property
+    def slot(self) -> int:
+        """The layer among whose steps it stands."""
+        return self.layer - self.ahead
 
 
 class Plan:
@@ -61,6 +68,10 @@ class Plan:
         for i, layer in enumerate(self.layers):
             self._read(i, layer)
         self.engines = sorted({e for _, e in self.steps}, key=lambda e: (PIPELINE.index(e[0]), e[1]))
+        self.number()
+
+    def number(self) -> None:
+        """Number every engine's steps in order."""
         counts = dict.fromkeys(self.engines, 0)
         for (_, engine), steps in sorted(self.steps.items(), key=lambda item: item[0][0]):
             for step in steps:

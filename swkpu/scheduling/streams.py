@@ -37,7 +37,7 @@ class Projection:
             for relay in self.relays.get(i, ()) if engine == RELAY else ():
                 block.add_ops(_brackets(relay.tokens, name))
             for step in self.plan.steps.get((i, engine), ()):
-                self._step(block, step, name)
+                self._step(block, step, self.plan.layers[step.layer].sym_name.data)
         return kpu.StreamOp(engine[0], engine[1] or None, Region(block))
 
     def _step(self, target: Block, step: Step, layer: str) -> None:

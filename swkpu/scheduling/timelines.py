@@ -35,19 +35,19 @@ class Timelines:
         self.relays: dict[tuple[int, int], Step] = {}
         self.knows: dict[Engine, Knowledge] = {}
         self.after: dict[tuple[Engine, int], Knowledge] = {}
+        at_first: dict[tuple[int, Engine], Knowledge] = {}
         for j in range(len(plan.layers)):
-            at_first: dict[Engine, Knowledge] = {}
             pairs = channels.pairs.get(j, set())
             for engine in plan.engines:
                 steps = plan.steps.get((j, engine), [])
                 known = self.knows.setdefault(engine, {})
                 for producer, consumer in pairs if steps else ():
                     # every command of these engines comes after a token of its producer; a bm_in may start without
-                    if consumer == engine and engine[0] != "bm_in" and producer in at_first:
-                        _learn(known, at_first[producer])
+                    if consumer == engine and engine[0] != "bm_in" and (j, producer) in at_first:
+                        _learn(known, at_first[j, producer])
                 for step in steps:
                     later = self._wait(step, needs.get(step, {}), known)
-                    at_first.setdefault(engine, dict(known))
+                    at_first.setdefault((step.layer, engine), dict(known))
                     _learn(known, later)
                     known[engine] = step.index
                     self.after[engine, step.index] = dict(known)
@@ -62,7 +62,7 @@ class Timelines:
             pair = other, step.engine
             self.uses[pair] = self.uses.get(pair, 0) + 1
             if pair in self.relayed:
-                at = last.layer + 1, PIPELINE.index(other[0])
+                at = last.slot + 1, PIPELINE.index(other[0])
                 relay = self.relays.setdefault(at, Step(RELAY, at[0], None, index=at[1] - len(PIPELINE)))
                 self.waits.setdefault((other, RELAY), []).append((Wait((Point.end(last),)), relay))
                 told = Wait((Point.end(relay),) * len(wait.points), wait.inside)
@@ -92,11 +92,11 @@ class Timelines:
 
 def _place(step: Step) -> tuple[int, int]:
     """Where a step stands in its engine's stream; relays, of negative index, before the layer's own steps."""
-    return (step.layer, step.index)
+    return (step.slot, step.index)
 
 
 def _urgency(wait: Wait) -> tuple[bool, int, Engine]:
-    return wait.inside is not None, -wait.last.step.layer, wait.engine
+    return wait.inside is not None, -wait.last.step.slot, wait.engine
 
 
 class _Timeline:

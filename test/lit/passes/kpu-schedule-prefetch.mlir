@@ -22,7 +22,7 @@
 // CHECK-NEXT:   }
 // CHECK-NEXT:   kpu.push %t[0, 0] to %a_1[0, 0] {{.*}} acquire [5 * 1] release [0 * 1] layer "one"
 // CHECK-NEXT:   kpu.for i0 = 2 layer "two" {
-// CHECK-NEXT:     kpu.push %w_1[i0, 0, 0] to %b_1[i0, 0, 0] {{.*}} acquire [1 * 1] layer "two"
+// CHECK-NEXT:     kpu.push %w_1[i0, 0, 0] to %b_1[i0, 0, 0] {{.*}} acquire [1 * 1] release [2 * 1] layer "two"
 // CHECK-NEXT:     kpu.push %y[0, 64*i0] to %a_2[i0, 0, 0] {{.*}} acquire [4 * 1] release [0 * 1] layer "two"
 // CHECK-NEXT:   }
 // CHECK-NEXT: }
