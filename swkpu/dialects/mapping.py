@@ -9,9 +9,10 @@ choice (`df-choose-mapping`) and its application (`convert-df-to-kpu`) apart.
 ```
 
 `l2` gives the tile sizes of the loops that bring DRAM operands through L2, outermost first (reduction dims last, cut
-exactly: then each tile has one block of results, and its accumulators wait in L1); a dim that is not named is not tiled. Inside an L2 tile each part takes its share of dim `split` on the tiles of one group: `space` says how
-many tiles a dim is spread over (at most two dims), `l1` the sizes of the pieces that one `exec` handles, `order`
-the loop order over them, outermost first.
+exactly: then each tile has one block of results, and its accumulators wait in L1); a dim that is not named is not
+tiled. Inside an L2 tile each part takes its share of dim `split` on the tiles of one group: `space` says how many
+tiles a dim is spread over (at most two dims), `l1` the sizes of the pieces that one `exec` handles, `order` the loop
+order over them, outermost first.
 
 One of the dims in `space` may be reduced: the tiles along it hold partial accumulators of the same results, which are
 then combined. `finish = {oh = 1}` says that each of them combines and finishes a slice of one point of `oh` of every

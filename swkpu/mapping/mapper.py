@@ -52,7 +52,9 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Division:
-    """The work divided along dim `split`: by group the share and its best spreads. `cycles` as the first step has them."""
+    """The work divided along dim `split`: by group the share and its best spreads. `cycles` as the first step has
+    them.
+    """
 
     cycles: int
     split: int | None

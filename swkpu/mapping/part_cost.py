@@ -49,8 +49,8 @@ class Moved:
 
 @dataclass(frozen=True)
 class Executed:
-    """The execs of candidates: how many, the fabric's cycles in all (with what combines partial sums of tiles) and for the
-    first exec, and the L1 bytes of one on one tile.
+    """The execs of candidates: how many, the fabric's cycles in all (with what combines partial sums of tiles) and
+    for the first exec, and the L1 bytes of one on one tile.
     """
 
     count: Any
