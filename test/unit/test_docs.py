@@ -232,17 +232,18 @@ def test_what_the_text_explains_is_what_the_snippets_show() -> None:
     shown = "\n".join(generate.levels().snippets.values())
     for text in (
         "split = oh",
-        "<bf16, share = [0, 36], space = {oh = 3, oc = 4}, l1 = {oh = 12, ow = 14, oc = 8}, order = [ow]",
-        "<matrix, share = [36, 56]",
-        "l2 = {oc = 32}, result = l2",
+        "<bf16, share = [0, 35], space = {oh = 3, ow = 4}, l1 = {oh = 6, ow = 7}, order = [oh, ow]",
+        "<matrix, share = [35, 56]",
+        "#df.mapping<result = l2",
         "rows = [n, oh, ow], cols = [oc], ws, buffers = 2",
-        "32*i0 + 8*t1]",
-        "%layer1_0_conv1[0, 12*t0 - 1, 14*i1 - 1, 0]",
-        "[4*i0 + i1, 0, 0, 0, 0]",
-        "acquire [4 * 1, 7 * 1] release [5 * 1, 6 * 1]",
-        "acquire [5 * 1]",
+        "%layer1_0_conv1[0, 6*i0 + 12*t0 - 1, 7*i1 + 14*t1 - 1, 0]",
+        "clip [1: 6*i0 + 12*t0 < 35]",
+        "within [1, 35, 56, 64]",
+        "[2*i0 + i1, 0, 0, 0, 0]",
+        "acquire [4 * 1, 11 * 1] release [5 * 1, 10 * 1]",
+        "acquire [10 * 1]",
         "release [4 * 1]",
-        "acquire [18 * 1, 21 * 1]",
+        "acquire [19 * 1, 22 * 1]",
         "tiles=g1[0:3x4]",
     ):
         assert text in shown, text
