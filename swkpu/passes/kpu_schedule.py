@@ -34,9 +34,22 @@ from swkpu.scheduling.timelines import Pair, Timelines
 from swkpu.target import Machine, load_target
 
 
+def _planned(program: kpu.ProgramOp, machine: Machine) -> tuple[Plan, Semaphores, Timelines]:
+    """The steps in their order. Where constants that go ahead of earlier layers' activations take too many semaphores,
+    for they have channels of their own, they do not.
+    """
+    plan = Plan(program)
+    hoist_constants(plan, machine)
+    try:
+        return plan, *_order(plan, needs_of(plan), machine.queues.semaphores)
+    except MappingError:
+        plan = Plan(program)
+        return plan, *_order(plan, needs_of(plan), machine.queues.semaphores)
+
+
 def _order(plan: Plan, needs: Needs, available: int) -> tuple[Semaphores, Timelines]:
     """Channels and timelines within the number of semaphores: pairs of engines are relayed, as many as it takes;
-    should that not do, `free` tokens take no turns.
+    should that not do, `free` tokens take no turns. Raises MappingError.
     """
     for turns in (2, 1):
         relayed: frozenset[Pair] = frozenset()
@@ -63,9 +76,7 @@ def schedule(program: kpu.ProgramOp, machine: Machine) -> None:
         split_loads(layer, machine)
         constants_first(layer.body.block)
     split_pushes(layers, machine)
-    plan = Plan(program)
-    hoist_constants(plan, machine)
-    used, timelines = _order(plan, needs_of(plan), machine.queues.semaphores)
+    plan, used, timelines = _planned(program, machine)
     hoist_buffers(program, plan.layers)
     streams = Projection(plan, used, list(timelines.relays.values())).streams()
     outputs = [o for o in program.body.block.ops if isinstance(o, kpu.OutputOp)]

@@ -54,7 +54,8 @@ class Channels:
             producers = list(dict.fromkeys(u.engine for u in uses if u.writes))
             consumers = list(dict.fromkeys(u.engine for u in uses if not u.writes))
             for p in producers:
-                constant = p[0] in ("dma_in", "bm_in") and holds_constants(op)
+                early = ("dma_in", "bm_in") if self.plan.hoists else ("dma_in",)
+                constant = p[0] in early and holds_constants(op)
                 for c in consumers:
                     if p != c:
                         groups.setdefault((op.parent, p, c, op.buffer_count, constant), []).append(op)

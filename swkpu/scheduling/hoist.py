@@ -32,6 +32,7 @@ from swkpu.types import dtype_of
 
 def hoist_constants(plan: Plan, machine: Machine) -> None:
     """Move steps that push nothing but constants to an earlier slot, where their own has not the time and that has."""
+    plan.hoists = True
     hoist = _Hoist(plan, machine)
     for layer in range(len(plan.layers)):
         hoist.place(layer)

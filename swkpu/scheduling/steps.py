@@ -68,6 +68,8 @@ class Plan:
         for i, layer in enumerate(self.layers):
             self._read(i, layer)
         self.engines = sorted({e for _, e in self.steps}, key=lambda e: (PIPELINE.index(e[0]), e[1]))
+        self.hoists = False
+        """May pushes of constants stand among an earlier layer's steps?"""
         self.number()
 
     def number(self) -> None:
