@@ -14,19 +14,23 @@ from torch import nn
 from xdsl.context import Context
 
 from swkpu.emit import emit
-from swkpu.errors import IRError
+from swkpu.errors import IRError, MappingError
 from swkpu.frontend import import_model
 from swkpu.interp.kpu import run_kpu
 from swkpu.io import parse_text
 from swkpu.mapping.packing import Placed, Request
+from swkpu.passes import kpu_schedule
 from swkpu.passes.kpu_assign_memory import packing_of
 from swkpu.passes.kpu_schedule import KpuSchedulePass
 from swkpu.passes.pipeline import default_pipeline
 from swkpu.placement.occupancy import Occupancy
 from swkpu.program.check import check
 from swkpu.program.races import check_races
+from swkpu.scheduling.needs import Needs
 from swkpu.scheduling.regions import Region
-from swkpu.scheduling.timelines import constants
+from swkpu.scheduling.semaphores import Semaphores
+from swkpu.scheduling.steps import Plan
+from swkpu.scheduling.timelines import Timelines, constants
 from swkpu.sim.functional import run_program
 from swkpu.sim.timing import simulate_timing
 from swkpu.target import load_target
@@ -108,6 +112,29 @@ def test_schedules_mean_what_the_program_means(
     simulate_timing(program, machine)
     (got,) = run_program(program, machine, {"x": given_x.float().numpy()}).values()
     assert np.array_equal(np.asarray(expected, np.float64), np.asarray(got, np.float64))
+
+
+def test_with_few_semaphores_constants_stay_in_their_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels of their own for constants that go ahead take semaphores; without them the schedule is a schedule
+    still.
+    """
+    used: dict[bool, list[int]] = {True: [], False: []}
+    order = kpu_schedule._order
+
+    def counted(plan: Plan, needs: Needs, available: int) -> tuple[Semaphores, Timelines]:
+        found = order(plan, needs, available)
+        used[plan.hoists].append(len(found[0].initial))
+        if plan.hoists:
+            raise MappingError("too many")
+        return found
+
+    monkeypatch.setattr(kpu_schedule, "_order", counted)
+    torch.manual_seed(0)
+    module = import_model(Chain([16, 16, 16], [3, 1, 3]).eval(), (torch.randn(1, 3, 16, 16),), "net")
+    for p in default_pipeline("kpu-t64", None, "bf16", "kpu"):
+        p.apply(Context(), module)
+    check_races(emit(module, load_target("kpu-t64")))
+    assert used[False] and used[False] <= used[True]
 
 
 # ---- the parts -----------------------------------------------------------------------------------------------------
